@@ -1,0 +1,1 @@
+"""Pictures in, numpy batches out; imports neither jax nor restyle_jax."""

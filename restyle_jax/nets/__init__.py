@@ -1,0 +1,1 @@
+"""Networks as Flax NNX modules; none of them reads files, flags or devices."""

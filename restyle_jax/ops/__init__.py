@@ -1,0 +1,1 @@
+"""Array operations without parameters of a network: resampling, layers, image conversion."""

@@ -1,0 +1,58 @@
+"""Layers shared by the StyleGAN networks, in the parameterisation of rosinality/stylegan2-pytorch (`model.py`)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+SQRT2 = math.sqrt(2.0)
+
+
+class Buffer(nnx.Variable):
+    """An array that belongs to a network and is stored with it, but is never trained (constant noise maps)."""
+
+
+def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
+    """max(x, slope * x), elementwise, for 0 <= slope <= 1."""
+    return jnp.maximum(x, slope * x)
+
+
+def scaled_leaky_relu(x: jax.Array) -> jax.Array:
+    """sqrt(2) * leaky_relu(x, 0.2): the activation of StyleGAN2, which keeps the variance of a normal input near 1."""
+    return jnp.maximum(SQRT2 * x, 0.2 * SQRT2 * x)
+
+
+def pixel_norm(x: jax.Array) -> jax.Array:
+    """Divide by the root mean square over the last axis (epsilon 1e-8). Same shape as `x`."""
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+class EqualDense(nnx.Module):
+    """Dense layer with equalised learning rate: y = x @ (kernel * lr_mul / sqrt(in)) + bias * lr_mul.
+
+    The stored kernel [in, out] is drawn from N(0, 1) / lr_mul, so that every weight has the same dynamic range whatever
+    the fan-in (Karras et al., arXiv 1710.10196, section 4.1).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        lr_mul: float = 1.0,
+        bias_init: float = 0.0,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (in_features, out_features)) / lr_mul)
+        self.bias = nnx.Param(jnp.full((out_features,), bias_init))
+        self.scale = lr_mul / math.sqrt(in_features)
+        self.lr_mul = lr_mul
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [..., in] -> [..., out] in the compute dtype."""
+        kernel = (self.kernel[...] * self.scale).astype(self.dtype)
+        bias = (self.bias[...] * self.lr_mul).astype(self.dtype)
+        return x.astype(self.dtype) @ kernel + bias
