@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from restyle_jax.ops.resample import conv2d, up_convolution
+
 SQRT2 = math.sqrt(2.0)
 
 
@@ -56,3 +58,41 @@ class EqualDense(nnx.Module):
         kernel = (self.kernel[...] * self.scale).astype(self.dtype)
         bias = (self.bias[...] * self.lr_mul).astype(self.dtype)
         return x.astype(self.dtype) @ kernel + bias
+
+
+class ModulatedConv(nnx.Module):
+    """Convolution whose input channels are scaled by a style, and whose output is normalised again (arXiv 1912.04958, section 2.2).
+
+    The style scales the activations and the demodulation coefficient scales the output, which equals one kernel per
+    sample but needs no grouped convolution. `epsilon` is added to the squared norm of the equalised kernel.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        *,
+        size: int = 3,
+        up: bool = False,
+        epsilon: float = 1e-8,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (size, size, in_channels, out_channels)))
+        self.modulation = EqualDense(w_dim, in_channels, bias_init=1.0, rngs=rngs)
+        self.gain = 1.0 / math.sqrt(in_channels * size**2)
+        self.up = up
+        self.epsilon = epsilon
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """x: [B, H, W, in], w: f32[B, w_dim] -> [B, H, W, out], or [B, 2H, 2W, out] when upsampling."""
+        with jax.default_matmul_precision("highest"):  # a few numbers decide over whole channels
+            style = self.modulation(w) * self.gain
+            power = jnp.sum(jnp.square(self.kernel[...]), axis=(0, 1))
+            demodulation = jax.lax.rsqrt(jnp.square(style) @ power + self.epsilon)
+        kernel = self.kernel[...].astype(self.dtype)
+        x = x * style[:, None, None, :].astype(self.dtype)
+        x = up_convolution(x, kernel) if self.up else conv2d(x, kernel, padding=kernel.shape[0] // 2)
+        return x * demodulation[:, None, None, :].astype(self.dtype)

@@ -1,0 +1,123 @@
+"""FIR resampling with the [1, 3, 3, 1] kernel of StyleGAN2, and block pooling. All images are NHWC.
+
+Every filter is written as separable shifts and adds: on XLA CPU a depthwise convolution is 5-50 times slower, and on
+GPU and TPU the adds fuse with their neighbours (README.md of rosinality/stylegan2-pytorch calls the operation `upfirdn2d`).
+"""
+
+import jax
+import jax.numpy as jnp
+from einops import reduce
+from jax import lax
+
+TAPS = (0.125, 0.375, 0.375, 0.125)
+ROWS, COLUMNS = 1, 2
+DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
+
+
+def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int | tuple = 0) -> jax.Array:
+    """Cross-correlation of x [B, H, W, I] with kernel [h, w, I, O]; `padding` is one number or ((top, bottom), (left, right))."""
+    pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
+    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=DIMENSION_NUMBERS)
+
+
+def pad_axis(x: jax.Array, before: int, after: int, axis: int) -> jax.Array:
+    """Zero padding of one axis."""
+    return lax.pad(x, jnp.zeros((), x.dtype), [(before, after, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
+
+
+def blur(x: jax.Array, before: int, after: int, gain: float = 1.0, stride: int = 1) -> jax.Array:
+    """Pad both image axes by (before, after), filter with the 4x4 kernel of unit sum times `gain`, keep every `stride`-th pixel.
+
+    x: [B, H, W, C] -> [B, (H + before + after - 4) // stride + 1, ..., C].
+    """
+    for axis in (ROWS, COLUMNS):
+        padded = pad_axis(x, before, after, axis)
+        last = padded.shape[axis] - len(TAPS) + 1
+        shifted = (lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(len(TAPS)))
+        x = sum(tap * gain**0.5 * part for tap, part in zip(TAPS, shifted, strict=True))
+    return x
+
+
+def interleave(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
+    """Even and odd samples of `axis` back into one array of twice the length."""
+    shape = list(even.shape)
+    shape[axis] *= 2
+    return jnp.stack([even, odd], axis + 1).reshape(shape)
+
+
+def upsample(x: jax.Array) -> jax.Array:
+    """Double height and width: zero insertion and the FIR filter with gain 4 (the skip connection of StyleGAN2).
+
+    x: [B, H, W, C] -> [B, 2H, 2W, C]. Both phases are written out, so that no zero is ever multiplied.
+    """
+    for axis in (ROWS, COLUMNS):
+        length = x.shape[axis]
+        padded = pad_axis(x, 1, 1, axis)
+        before = lax.slice_in_dim(padded, 0, length, axis=axis)
+        after = lax.slice_in_dim(padded, 2, length + 2, axis=axis)
+        x = interleave(0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after, axis)
+    return x
+
+
+def blur_phases(even: jax.Array, odd: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """[1, 3, 3, 1] / 4 with padding (1, 1) along `axis` of a signal given as its even (n + 1) and odd (n) samples.
+
+    Returns the even and odd samples (n each) of the result.
+    """
+    length = odd.shape[axis]
+    padded = pad_axis(odd, 1, 1, axis)
+    first, last = lax.slice_in_dim(even, 0, length, axis=axis), lax.slice_in_dim(even, 1, length + 1, axis=axis)
+    before, after = lax.slice_in_dim(padded, 0, length, axis=axis), lax.slice_in_dim(padded, 2, length + 2, axis=axis)
+    return 0.25 * (before + last) + 0.75 * (first + odd), 0.25 * (first + after) + 0.75 * (odd + last)
+
+
+def up_convolution_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`up_convolution` as four small convolutions, one for each parity of output row and column: no product with zero."""
+    even, odd = kernel[::-2], kernel[1:2]
+    border, none = (1, 1), (0, 0)
+    even_columns = blur_phases(
+        conv2d(x, even[:, ::-2], padding=(border, border)), conv2d(x, odd[:, ::-2], padding=(none, border)), ROWS
+    )
+    odd_columns = blur_phases(
+        conv2d(x, even[:, 1:2], padding=(border, none)), conv2d(x, odd[:, 1:2], padding=(none, none)), ROWS
+    )
+    rows = (interleave(*blur_phases(*pair, COLUMNS), COLUMNS) for pair in zip(even_columns, odd_columns, strict=True))
+    return interleave(*rows, ROWS)
+
+
+def up_convolution_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`up_convolution` as one convolution of the zero-inserted input, then the FIR filter."""
+    x = lax.conv_general_dilated(
+        x, kernel[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=DIMENSION_NUMBERS
+    )
+    return blur(x, 1, 1, gain=4.0)
+
+
+def up_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Transposed convolution of stride 2 (out[2i + k] += x[i] kernel[k]), then the FIR filter with gain 4.
+
+    x: [B, H, W, I], kernel: [3, 3, I, O] -> [B, 2H, 2W, O]; "up 3x3" of StyleGAN2. This is the one place where the form
+    of the convolution depends on the backend: the phase form is the fastest on CPU (experiments/RESULTS.md), while
+    cuDNN and the TPU compiler have transposed convolutions of their own.
+    """
+    return lax.platform_dependent(x, kernel, cpu=up_convolution_phases, default=up_convolution_dilated)
+
+
+def down_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """FIR filter, then a convolution of stride 2. x: [B, H, W, I], kernel: [k, k, I, O], k 1 or 3 -> [B, H/2, W/2, O]."""
+    if kernel.shape[0] == 1:  # the filter only needs the pixels that the 1x1 kernel sees
+        return conv2d(blur(x, 1, 1, stride=2), kernel)
+    return conv2d(blur(x, 2, 2), kernel, stride=2)
+
+
+def block_mean(x: jax.Array, size: int) -> jax.Array:
+    """Adaptive average pooling of a square [B, R, R, C] to [B, size, size, C] when one side divides the other.
+
+    A smaller input is repeated, as torch's AdaptiveAvgPool2d does. Raises ValueError if neither side divides the other.
+    """
+    side = x.shape[1]
+    if side % size == 0:
+        return reduce(x, "b (h i) (w j) c -> b h w c", "mean", i=side // size, j=side // size)
+    if size % side == 0:
+        return x.repeat(size // side, axis=1).repeat(size // side, axis=2)
+    raise ValueError(f"cannot pool {side} x {side} pixels to {size} x {size}: neither side divides the other")
