@@ -34,7 +34,9 @@ class DiscriminatorConfig:
         return cls(resolution, channel_widths(resolution, 16384 * channel_multiplier), **fields)
 
     @classmethod
-    def nvlabs_ada(cls, resolution: int, channel_base: int = 32768, channel_max: int = 512, **fields) -> "DiscriminatorConfig":
+    def nvlabs_ada(
+        cls, resolution: int, channel_base: int = 32768, channel_max: int = 512, **fields
+    ) -> "DiscriminatorConfig":
         """The sizes of stylegan2-ada-pytorch."""
         return cls(resolution, channel_widths(resolution, channel_base, channel_max), nvlabs=True, **fields)
 
@@ -74,8 +76,12 @@ class EqualConv(nnx.Module):
 class ResidualBlock(nnx.Module):
     """Two 3x3 convolutions, the second to half the resolution, and a 1x1 skip; the sum is divided by sqrt(2)."""
 
-    def __init__(self, in_channels: int, out_channels: int, clamp: float | None, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
-        gain = math.sqrt(0.5)  # on both branches, so that a clamp acts as in NVlabs; without one it is rosinality's division
+    def __init__(
+        self, in_channels: int, out_channels: int, clamp: float | None, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs
+    ):
+        gain = math.sqrt(
+            0.5
+        )  # on both branches, so that a clamp acts as in NVlabs; without one it is rosinality's division
         self.conv0 = EqualConv(in_channels, in_channels, 3, clamp=clamp, dtype=dtype, rngs=rngs)
         self.conv1 = EqualConv(in_channels, out_channels, 3, down=True, gain=gain, clamp=clamp, dtype=dtype, rngs=rngs)
         self.skip = EqualConv(in_channels, out_channels, 1, down=True, linear=True, gain=gain, dtype=dtype, rngs=rngs)
@@ -94,7 +100,9 @@ def minibatch_stddev(x: jax.Array, group: int) -> jax.Array:
     batch, height, width, channels = x.shape
     size = min(batch, group)
     if batch % size:
-        raise ValueError(f"a batch of {batch} cannot be split into groups of {size} for the minibatch standard deviation")
+        raise ValueError(
+            f"a batch of {batch} cannot be split into groups of {size} for the minibatch standard deviation"
+        )
     groups = x.astype(jnp.float32).reshape(size, batch // size, height, width, channels)
     deviation = jnp.sqrt(jnp.var(groups, axis=0) + 1e-8).mean(axis=(1, 2, 3))
     column = jnp.tile(deviation, size)[:, None, None, None]

@@ -46,7 +46,9 @@ class GeneratorConfig:
         return cls(resolution, channel_widths(resolution, 16384 * channel_multiplier), **fields)
 
     @classmethod
-    def nvlabs_ada(cls, resolution: int, channel_base: int = 32768, channel_max: int = 512, **fields) -> "GeneratorConfig":
+    def nvlabs_ada(
+        cls, resolution: int, channel_base: int = 32768, channel_max: int = 512, **fields
+    ) -> "GeneratorConfig":
         """The sizes of stylegan2-ada-pytorch; `conv_clamp` is 256 in its mixed-precision training."""
         return cls(resolution, channel_widths(resolution, channel_base, channel_max), nvlabs=True, **fields)
 
@@ -135,7 +137,15 @@ class ToRGB(nnx.Module):
 class Block(nnx.Module):
     """One resolution: [up-convolution,] convolution, to RGB. The first block has no up-convolution."""
 
-    def __init__(self, in_channels: int | None, index: int, config: GeneratorConfig, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        in_channels: int | None,
+        index: int,
+        config: GeneratorConfig,
+        *,
+        dtype: jax.typing.DTypeLike,
+        rngs: nnx.Rngs,
+    ):
         width, resolution = config.channels[index], 4 * 2**index
         if in_channels is not None:
             self.conv0 = StyledConv(in_channels, width, resolution, config, up=True, dtype=dtype, rngs=rngs)

@@ -4,6 +4,8 @@ Every filter is written as separable shifts and adds: on XLA CPU a depthwise con
 GPU and TPU the adds fuse with their neighbours (README.md of rosinality/stylegan2-pytorch calls the operation `upfirdn2d`).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from einops import reduce
@@ -33,8 +35,8 @@ def blur(x: jax.Array, before: int, after: int, gain: float = 1.0, stride: int =
     for axis in (ROWS, COLUMNS):
         padded = pad_axis(x, before, after, axis)
         last = padded.shape[axis] - len(TAPS) + 1
-        shifted = (lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(len(TAPS)))
-        x = sum(tap * gain**0.5 * part for tap, part in zip(TAPS, shifted, strict=True))
+        shifted = [lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(len(TAPS))]
+        x = functools.reduce(jnp.add, (tap * gain**0.5 * part for tap, part in zip(TAPS, shifted, strict=True)))
     return x
 
 
@@ -81,8 +83,12 @@ def up_convolution_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
     odd_columns = blur_phases(
         conv2d(x, even[:, 1:2], padding=(border, none)), conv2d(x, odd[:, 1:2], padding=(none, none)), ROWS
     )
-    rows = (interleave(*blur_phases(*pair, COLUMNS), COLUMNS) for pair in zip(even_columns, odd_columns, strict=True))
-    return interleave(*rows, ROWS)
+    even_rows, odd_rows = zip(even_columns, odd_columns, strict=True)
+    return interleave(
+        interleave(*blur_phases(*even_rows, COLUMNS), COLUMNS),
+        interleave(*blur_phases(*odd_rows, COLUMNS), COLUMNS),
+        ROWS,
+    )
 
 
 def up_convolution_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:

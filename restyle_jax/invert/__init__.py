@@ -1,0 +1,1 @@
+"""Inversion of many photos, and of single ones by optimisation."""

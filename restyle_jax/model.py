@@ -1,0 +1,172 @@
+"""A loaded model, and the two things that people do with it: invert photos and generate pictures."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from restyle_jax import refine
+from restyle_jax.nets.discriminators import Discriminator
+from restyle_jax.nets.encoders import Encoder
+from restyle_jax.nets.stylegan2 import Generator, broadcast_styles, truncate
+from restyle_jax.ops import images as image_ops
+from restyle_jax.refine import Estimate, Geometry, Inversion
+
+STEP_CAPACITY = 10
+"""One compilation serves every number of steps up to this (then up to its next multiple); see `refine.refine`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Networks read from one checkpoint. `w_avg` is f32[K, w_dim]; `metadata` (JSON-able) says where they come from."""
+
+    generator: Generator | None = None
+    w_avg: jax.Array | None = None
+    encoder: Encoder | None = None
+    discriminator: Discriminator | None = None
+    geometry: Geometry = dataclasses.field(default_factory=Geometry)
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def average(self) -> Estimate:
+        """The estimate that a refinement starts from: w_avg and its image, f32[1, K, w_dim] and f32[1, height, width, 3]."""
+        generator, w_avg = self.require_generator()
+        graph, state = nnx.split(generator)
+        return _average(graph, state, w_avg, self.geometry)
+
+    def require_generator(self) -> tuple[Generator, jax.Array]:
+        """The generator and w_avg. Raises ValueError if the checkpoint had none."""
+        if self.generator is None or self.w_avg is None:
+            raise ValueError(f"{self.name} has no generator; use a ReStyle, pSp, e4e or StyleGAN2 generator checkpoint")
+        return self.generator, self.w_avg
+
+    def require_encoder(self) -> Encoder:
+        """The encoder. Raises ValueError if the checkpoint had none."""
+        if self.encoder is None:
+            raise ValueError(f"{self.name} has no encoder; inversion needs a ReStyle, pSp or e4e checkpoint")
+        return self.encoder
+
+    @property
+    def name(self) -> str:
+        """The file that the model was read from, for messages."""
+        return str(self.metadata.get("source", "this model"))
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "geometry"))
+def _average(graph: nnx.GraphDef, state: nnx.State, w_avg: jax.Array, geometry: Geometry) -> Estimate:
+    return refine.average(nnx.merge(graph, state, copy=True), w_avg, geometry)
+
+
+@functools.partial(jax.jit, static_argnames=("graphs", "geometry", "capacity", "resize_outputs"))
+def _refine(graphs, states, x, start, w_avg, steps, geometry, capacity, resize_outputs) -> tuple[Inversion, Estimate]:
+    encoder, generator = (nnx.merge(graph, state, copy=True) for graph, state in zip(graphs, states, strict=True))
+    return refine.refine(
+        encoder, generator, x, start, w_avg, steps, geometry, capacity=capacity, resize_outputs=resize_outputs
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "truncation_cutoff"))
+def _generate(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -> jax.Array:
+    generator = nnx.merge(graph, state, copy=True)
+    w = broadcast_styles(generator.mapping(z, labels), generator.config.num_styles)
+    return generator.synthesis(truncate(w, w_avg, truncation_psi, truncation_cutoff))
+
+
+def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
+    """`steps` refinements with the model's networks; a single-pass encoder does one."""
+    encoder, (generator, w_avg) = model.require_encoder(), model.require_generator()
+    if encoder.config.in_channels == 3:
+        steps = 1
+    graphs, states = zip(nnx.split(encoder), nnx.split(generator), strict=True)
+    capacity = -(-steps // STEP_CAPACITY) * STEP_CAPACITY if encoder.config.in_channels == 6 else 1
+    inversion, last = _refine(graphs, states, x, start, w_avg, steps, model.geometry, capacity, resize_outputs)
+    return Inversion(inversion.latents[:steps], inversion.images[:steps]), last
+
+
+def invert(
+    model: Model,
+    images: jax.Array | np.ndarray,
+    steps: int = 5,
+    *,
+    resize_outputs: bool = False,
+    bootstrap_from: Model | None = None,
+    bootstrap_steps: int = 1,
+) -> Inversion:
+    """Invert images f32[B, H, W, 3] in [-1, 1] with N = `steps` refinements (a single-pass pSp or e4e encoder does one).
+
+    Images of another size than the encoder's are resized as the official transform does. Returns `latents`
+    f32[N, B, K, w_dim] and `images` f32[N, B, h, w, 3] at the generator's resolution, cropped to the content, or at the
+    encoder's size (256) with `resize_outputs`. With `bootstrap_from`, that model runs `bootstrap_steps` first and this one
+    goes on from its code and image (section 5 of the paper); N is then the sum. One compilation serves every N up to
+    `STEP_CAPACITY` at the same batch size.
+
+    Raises ValueError on a wrong shape or range, on fewer than one step, on a model without encoder or generator, and on
+    two models whose codes or geometries differ.
+    """
+    images = np.asarray(images, np.float32)
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+        raise ValueError(f"images have shape {images.shape}, expected [B, H, W, 3] with at least one image")
+    if not (np.abs(images) <= 1 + 1e-3).all():
+        raise ValueError(f"images range from {images.min()} to {images.max()}, expected [-1, 1]: bytes / 127.5 - 1")
+    if steps < 1 or bootstrap_steps < 1:
+        raise ValueError(f"steps is {steps} and bootstrap_steps {bootstrap_steps}; each must be at least 1")
+    geometry = model.geometry
+    if images.shape[1:3] != (geometry.height, geometry.width):
+        images = image_ops.resize(images, geometry.height, geometry.width)
+    x = jnp.asarray(images)
+    if bootstrap_from is None:
+        return _run(model, x, model.average, steps, resize_outputs)[0]
+
+    sizes = [m.require_generator()[1].shape for m in (bootstrap_from, model)]
+    if sizes[0] != sizes[1] or bootstrap_from.geometry != geometry:
+        raise ValueError(
+            f"{bootstrap_from.name} has codes of shape {sizes[0]} and {bootstrap_from.geometry}, {model.name} has "
+            f"{sizes[1]} and {geometry}; bootstrapping needs two models of the same shape"
+        )
+    first, estimate = _run(bootstrap_from, x, bootstrap_from.average, bootstrap_steps, resize_outputs)
+    second, _ = _run(model, x, estimate, steps, resize_outputs)
+    if first.images.shape[2:] != second.images.shape[2:]:
+        raise ValueError(
+            f"{bootstrap_from.name} makes pictures of {first.images.shape[2:4]} px and {model.name} of "
+            f"{second.images.shape[2:4]} px; use resize_outputs=True"
+        )
+    return Inversion(*(jnp.concatenate(parts) for parts in zip(first, second, strict=True)))
+
+
+def generate(
+    model: Model,
+    seeds: Sequence[int],
+    *,
+    truncation_psi: float = 1.0,
+    truncation_cutoff: int | None = None,
+    label: int | None = None,
+    batch_size: int = 4,
+) -> np.ndarray:
+    """Pictures of seeds, f32[len(seeds), R, R, 3], nominally in [-1, 1], with the network's constant noise.
+
+    A seed means the z of `numpy.random.RandomState(seed)`, as in stylegan2-ada-pytorch's `generate.py`, so that the same
+    seed shows the same picture there and here, whatever the batch. `label` is a class index, for conditional generators.
+    Raises ValueError without a generator, without seeds, or on a missing, superfluous or unknown label.
+    """
+    generator, w_avg = model.require_generator()
+    classes = generator.config.label_dim
+    if not len(seeds):
+        raise ValueError("no seeds given; expected at least one, such as [0, 1, 2]")
+    if bool(classes) != (label is not None) or (label is not None and not 0 <= label < classes):
+        needs = f"a label from 0 to {classes - 1}" if classes else "no label"
+        raise ValueError(f"{model.name} needs {needs}, got {label}")
+    z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in seeds]).astype(np.float32)
+    labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), batch_size, axis=0)
+    graph, state = nnx.split(generator)
+    pictures = []
+    for start in range(0, len(z), batch_size):
+        chunk = z[start : start + batch_size]
+        padded = np.resize(chunk, (batch_size, z.shape[1]))  # repeats rows, so that one compilation serves every chunk
+        batch = _generate(graph, state, padded, labels, w_avg, truncation_psi, truncation_cutoff)
+        pictures.append(np.asarray(batch[: len(chunk)]))
+    return np.concatenate(pictures)
