@@ -1,0 +1,195 @@
+"""The encoders of pSp, e4e and ReStyle: a residual trunk and K style heads (arXiv 2008.00951, 2102.02766, 2104.02699).
+
+Upstream has one class per combination (`models/encoders/*.py`); here the head and the trunk are two fields of a config.
+"""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from restyle_jax.nets import irse, resnet
+from restyle_jax.nets.irse import IRSE, IRSEConfig
+from restyle_jax.nets.residual import conv
+from restyle_jax.nets.resnet import ResNet, ResNetConfig
+from restyle_jax.nets.style_heads import StyleHeads
+
+# Styles taken from the coarsest and the middle map of the feature pyramid; the finest map gives the rest.
+COARSE, MIDDLE = 3, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Which encoder: a head, a trunk and their sizes.
+
+    head: "backbone", all K styles from the last map of the trunk; "fpn", from three levels of a feature pyramid
+        (upstream "gradual"); "progressive" and "fpn_progressive", the same two in the parameterisation of e4e, in which
+        head 0 gives w and head i gives the offset of style i from w.
+    trunk: kind and depth of the residual network.
+    num_styles: K, 2 log2(R) - 2 for a StyleGAN2 generator with images of R x R.
+    in_channels: 6 for ReStyle (input and current reconstruction), 3 for pSp and e4e, 1 or 19 for sketches or label maps.
+    style_dim: width of the heads and of a style.
+    width: channels of the first group of the trunk.
+    head_convs: number of stride-2 convolutions between the last map of the trunk and a style; the middle and the fine
+        level of the pyramid have one and two more. Height and width of an image may be anything up to
+        16 * 2**head_convs, that is 256 by default: smaller maps reach one position earlier and stay there.
+    """
+
+    head: Literal["backbone", "progressive", "fpn", "fpn_progressive"]
+    trunk: Literal["irse50", "irse100", "irse152", "resnet18", "resnet34", "resnet50"]
+    num_styles: int
+    in_channels: int = 6
+    style_dim: int = 512
+    width: int = 64
+    head_convs: int = 4
+
+    def __post_init__(self):
+        for name, known in (("head", HEADS), ("trunk", TRUNKS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; there is " + ", ".join(known))
+        if self.num_styles < 1 or self.head_convs < 1:
+            raise ValueError(
+                f"an encoder needs at least one style and one convolution per head, "
+                f"but num_styles={self.num_styles}, head_convs={self.head_convs}"
+            )
+
+    @property
+    def pyramid(self) -> bool:
+        """Whether the styles come from three levels of a feature pyramid."""
+        return self.head in ("fpn", "fpn_progressive")
+
+    @property
+    def progressive(self) -> bool:
+        """Whether the heads give w and offsets from it (e4e) instead of the styles themselves."""
+        return self.head in ("progressive", "fpn_progressive")
+
+    @property
+    def levels(self) -> tuple[int, int, int]:
+        """Number of styles from the coarse, the middle and the fine level of a pyramid; their sum is `num_styles`."""
+        coarse = min(COARSE, self.num_styles)
+        middle = min(MIDDLE, self.num_styles - coarse)
+        return coarse, middle, self.num_styles - coarse - middle
+
+    @property
+    def max_size(self) -> int:
+        """Largest height and width of an image for which every head ends at a single position."""
+        return 16 * 2**self.head_convs
+
+    @property
+    def trunk_config(self) -> IRSEConfig | ResNetConfig:
+        """The config of the trunk, whose `channels` are those of its feature maps."""
+        return dataclasses.replace(TRUNKS[self.trunk], in_channels=self.in_channels, width=self.width)
+
+
+HEADS = ("backbone", "progressive", "fpn", "fpn_progressive")
+
+TRUNKS: dict[str, IRSEConfig | ResNetConfig] = {
+    **{f"irse{depth}": IRSEConfig(units) for depth, units in irse.DEPTHS.items()},
+    **{f"resnet{depth}": ResNetConfig(blocks, bottleneck=depth == 50) for depth, blocks in resnet.DEPTHS.items()},
+}
+
+# Head and trunk of the official classes, by the name that their checkpoints carry in opts["encoder_type"]: the six of
+# ReStyle (of which GradualStyleEncoder is pSp's), and e4e's.
+OFFICIAL: dict[str, tuple[str, str]] = {
+    "BackboneEncoder": ("backbone", "irse50"),
+    "ResNetBackboneEncoder": ("backbone", "resnet34"),
+    "GradualStyleEncoder": ("fpn", "irse50"),
+    "ResNetGradualStyleEncoder": ("fpn", "resnet34"),
+    "ProgressiveBackboneEncoder": ("progressive", "irse50"),
+    "ResNetProgressiveBackboneEncoder": ("progressive", "resnet34"),
+    "Encoder4Editing": ("fpn_progressive", "irse50"),
+}
+
+
+def resize_align_corners(x: jax.Array, height: int, width: int) -> jax.Array:
+    """Bilinear resize in which the centres of the corner pixels stay in place, as torch with `align_corners=True`.
+
+    x: [B, H, W, C] -> [B, height, width, C]. (`jax.image.resize` keeps the outer edges of the corner pixels instead.)
+    """
+    for axis, size in ((1, height), (2, width)):
+        last = x.shape[axis] - 1
+        position = np.arange(size) * (last / max(size - 1, 1))
+        lower = np.minimum(np.floor(position).astype(int), last)
+        weight = jnp.asarray(position - lower, x.dtype).reshape((-1, 1, 1) if axis == 1 else (-1, 1))
+        x = x.take(lower, axis) * (1 - weight) + x.take(np.minimum(lower + 1, last), axis) * weight
+    return x
+
+
+class Encoder(nnx.Module):
+    """Image to K styles. What these are relative to, the mean latent or the previous step, is the caller's affair."""
+
+    def __init__(self, config: EncoderConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        self.config = config
+        trunk = config.trunk_config
+        if isinstance(trunk, IRSEConfig):
+            self.trunk = IRSE(trunk, dtype=dtype, rngs=rngs)
+        else:
+            self.trunk = ResNet(trunk, dtype=dtype, rngs=rngs)
+        *_, fine, middle, last = trunk.channels
+
+        def pointwise(channels: int) -> nnx.Conv:
+            return conv(channels, config.style_dim, 1, use_bias=True, dtype=dtype, rngs=rngs)
+
+        def heads(level: int, count: int) -> StyleHeads:
+            return StyleHeads(count, config.style_dim, config.head_convs + level, dtype=dtype, rngs=rngs)
+
+        self.project = pointwise(last) if last != config.style_dim else None
+        if config.pyramid:
+            counts = config.levels
+            self.coarse = heads(0, counts[0])
+            self.lateral1 = pointwise(middle) if counts[1] else None
+            self.middle = heads(1, counts[1]) if counts[1] else None
+            self.lateral2 = pointwise(fine) if counts[2] else None
+            self.fine = heads(2, counts[2]) if counts[2] else None
+        else:
+            self.heads = heads(0, config.num_styles)
+
+    def __call__(self, x: jax.Array, stage: jax.typing.ArrayLike | None = None, train: bool = False) -> jax.Array:
+        """x: [B, H, W, in_channels] in [-1, 1] -> styles f32[B, K, style_dim].
+
+        stage: for a progressive head, the last style that differs from style 0, as an integer that may be traced;
+            None means all of them.
+        train: normalise with batch statistics and update the running ones in place.
+        Raises ValueError if `x` has the wrong number of channels or is larger than `config.max_size`, or if `stage` is
+        given to a head that has none.
+        """
+        config = self.config
+        _, height, width, channels = x.shape
+        if channels != config.in_channels or max(height, width) > config.max_size:
+            raise ValueError(
+                f"the encoder takes {config.in_channels} channels and at most {config.max_size} x {config.max_size} "
+                f"pixels, but the image has {channels} channels and {height} x {width} pixels"
+            )
+        if stage is not None and not config.progressive:
+            raise ValueError(f"a {config.head!r} head has no progressive stage: call it with stage=None")
+        *_, fine, middle, last = self.trunk(x, train)
+        if self.project is not None:
+            last = self.project(last)
+        styles = self.pyramid_styles(fine, middle, last) if config.pyramid else self.heads(last)
+        styles = styles.astype(jnp.float32)
+        return offsets_to_styles(styles, stage) if config.progressive else styles
+
+    def pyramid_styles(self, fine: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
+        """The last three maps of the trunk -> [B, K, style_dim]; each level is enlarged and added to the next finer one."""
+        level, styles = last, [self.coarse(last)]
+        for features, lateral, heads in (
+            (middle, self.lateral1, self.middle),
+            (fine, self.lateral2, self.fine),
+        ):
+            if lateral is not None and heads is not None:
+                level = resize_align_corners(level, *features.shape[1:3]) + lateral(features)
+                styles.append(heads(level))
+        return jnp.concatenate(styles, 1)
+
+
+def offsets_to_styles(outputs: jax.Array, stage: jax.typing.ArrayLike | None = None) -> jax.Array:
+    """e4e's parameterisation: style 0 is output 0, style i is output 0 plus output i for 1 <= i <= stage, else output 0.
+
+    outputs: [B, K, D] -> [B, K, D]. `stage` None means K - 1. Gradients of the outputs beyond the stage are zero.
+    """
+    index = jnp.arange(outputs.shape[1])
+    active = (index > 0) & (index <= (outputs.shape[1] if stage is None else stage))
+    return outputs[:, :1] + jnp.where(active[:, None], outputs, 0)

@@ -1,0 +1,67 @@
+"""Batch normalisation and parametric ReLU with the conventions of torch, channels last."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class BatchNorm(nnx.Module):
+    """`torch.nn.BatchNorm2d` with its default settings, over all axes but the last.
+
+    Flax's own layer differs in one point that a converted checkpoint would feel after the first training step: torch
+    normalises with the biased batch variance but keeps the unbiased one (n / (n - 1)) in the running statistics.
+
+    Parameters are `scale` and `bias` [C]; statistics are `mean`, `var` [C] and `count`, the int32 number of train-mode
+    calls (torch's `num_batches_tracked`, which does not enter the computation and is kept for exact round trips).
+    """
+
+    epsilon = 1e-5
+    momentum = 0.1
+
+    def __init__(self, features: int, *, dtype: jax.typing.DTypeLike = jnp.float32):
+        self.scale = nnx.Param(jnp.ones((features,)))
+        self.bias = nnx.Param(jnp.zeros((features,)))
+        self.mean = nnx.BatchStat(jnp.zeros((features,)))
+        self.var = nnx.BatchStat(jnp.ones((features,)))
+        self.count = nnx.BatchStat(jnp.zeros((), jnp.int32))
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """x: [..., C] -> same shape, in the compute dtype.
+
+        `train=True` normalises with the statistics of this batch, computed in float32 over every axis but the last, and
+        moves the running statistics towards them in place. Raises ValueError if it has one value per channel only, for
+        which no variance exists.
+        """
+        mean, var = self.mean[...], self.var[...]
+        if train:
+            n = x.size // x.shape[-1]
+            if n < 2:
+                raise ValueError(
+                    f"batch normalisation in train mode needs more than one value per channel, but the input has "
+                    f"shape {x.shape}: use a larger batch or image"
+                )
+            batch = x.astype(jnp.float32)
+            axes = tuple(range(x.ndim - 1))
+            mean, var = jnp.mean(batch, axes), jnp.var(batch, axes)
+            self.mean[...] += self.momentum * (jax.lax.stop_gradient(mean) - self.mean[...])
+            self.var[...] += self.momentum * (jax.lax.stop_gradient(var) * (n / (n - 1)) - self.var[...])
+            self.count[...] += 1
+        # One multiplication and one addition per element, which the compiler fuses with the neighbouring operations; in
+        # float32, because in bfloat16 a mean far from zero would cancel with a loss of digits.
+        multiplier = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        offset = self.bias[...] - mean * multiplier
+        return (x.astype(jnp.float32) * multiplier + offset).astype(self.dtype)
+
+
+class PReLU(nnx.Module):
+    """max(x, 0) + slope * min(x, 0) with one learned `slope` per channel [C], initially 0.25 (arXiv 1502.01852)."""
+
+    def __init__(self, features: int, *, dtype: jax.typing.DTypeLike = jnp.float32):
+        self.slope = nnx.Param(jnp.full((features,), 0.25))
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [..., C] -> same shape, in the compute dtype."""
+        x = x.astype(self.dtype)
+        return jnp.where(x > 0, x, self.slope[...].astype(self.dtype) * x)
