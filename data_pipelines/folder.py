@@ -1,0 +1,196 @@
+"""Photos from files and folders: listing, safe decoding, and batches that are read ahead of the device."""
+
+import os
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from data_pipelines.transforms import to_model_input, to_rgb, upright
+
+IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+# Above this many pixels pictures are decoded one at a time, so that the reading threads together stay within about 2 GB.
+LARGE_PICTURE_PIXELS = 32_000_000
+_one_large_picture = threading.Lock()
+
+
+class ImageError(Exception):
+    """A photo, or a place that should hold photos, cannot be read. The message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture file: where it is, and the name (with extension, "/" between folders) that results are filed under."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images` f32[batch_size, H, W, 3] in [-1, 1]; row i belongs to `photos[i]`, rows beyond `len(photos)` are padding."""
+
+    photos: list[Photo]
+    images: np.ndarray
+
+
+def list_photos(inputs: Sequence[Path], exclude: Path | None = None) -> list[Photo]:
+    """All photos in files and folders, sorted by name (code-point order, as the official code sorts).
+
+    Folders are searched recursively for IMAGE_EXTENSIONS in upper or lower case, without following links to folders;
+    hidden files and folders (".name") and the folder `exclude` are left out. A file given by itself is taken whatever its
+    extension. A file that is reached twice counts once.
+
+    A photo is named by its path relative to the folder that was given, a single file by its file name. Where two photos
+    of several inputs would get the same name, all are named relative to the deepest folder that holds every input:
+    `a/photos` and `b/photos` then give `a/photos/0.png` and `b/photos/0.png`.
+
+    Raises:
+      ImageError: an input does not exist, or no photo was found.
+      OSError: a folder may not be listed.
+    """
+    found: dict[Path, str] = {}
+    for source in inputs:
+        if source.is_dir():
+            for path in _walk(source, exclude):
+                found.setdefault(_absolute(path), path.relative_to(source).as_posix())
+        elif source.exists():
+            found.setdefault(_absolute(source), source.name)
+        else:
+            raise ImageError(f"{source}: there is no such file or folder. Check the path after --input.")
+    if not found:
+        places = ", ".join(str(source) for source in inputs)
+        raise ImageError(
+            f"{places}: no photos found. Expected files ending in {' '.join(IMAGE_EXTENSIONS)} (searched recursively)."
+        )
+    if len(set(found.values())) < len(found):
+        root = os.path.commonpath(found)
+        found = {path: path.relative_to(root).as_posix() for path in found}
+    photos = [Photo(_printable(name), path) for path, name in found.items()]
+    return sorted(photos, key=lambda photo: photo.name)
+
+
+def _absolute(path: Path) -> Path:
+    # Links are kept: two links to one picture are two photos.
+    return Path(os.path.abspath(path))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _walk(folder: Path, exclude: Path | None) -> Iterator[Path]:
+    excluded = exclude.resolve() if exclude else None
+    for root, folders, files in os.walk(folder, onerror=_raise):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and (Path(root) / name).resolve() != excluded
+        ]
+        for name in files:
+            if not name.startswith(".") and name.lower().endswith(IMAGE_EXTENSIONS):
+                yield Path(root) / name
+
+
+def _printable(name: str) -> str:
+    # File names need not be valid UTF-8, but keys of an .npz and of JSON must be.
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def read_photo(path: Path) -> Image.Image:
+    """Decode a picture file to an upright 8-bit RGB picture (see `to_rgb` for greys, transparency, CMYK).
+
+    Raises:
+      ImageError: the file cannot be opened, is not a picture, is damaged or truncated, or has more pixels than Pillow's
+        limit against decompression bombs (179 million).
+    """
+    try:
+        with Image.open(path) as image:
+            large = image.width * image.height > LARGE_PICTURE_PIXELS
+            with _one_large_picture if large else nullcontext():
+                return to_rgb(upright(image))
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path}: not a picture, or of an unknown kind. Known: {' '.join(IMAGE_EXTENSIONS)}."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too large to decode safely ({error}). Save a smaller copy first.") from error
+    except Exception as error:
+        # Pillow's decoders raise a dozen unrelated types on damaged files; none of them may stop the other photos.
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError(f"{path}: cannot be read ({reason}). The file may be damaged or incomplete.") from error
+
+
+def file_checksum(path: Path) -> int:
+    """CRC-32 of a file's bytes, read in pieces: tells whether a photo is still the one that was inverted."""
+    checksum = 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            checksum = zlib.crc32(piece, checksum)
+    return checksum
+
+
+def load_photos(
+    photos: Sequence[Photo], height: int, width: int, *, workers: int = 2, ahead: int = 16
+) -> Iterator[tuple[Photo, np.ndarray | ImageError]]:
+    """Yield every photo, in order, with f32[height, width, 3] in [-1, 1], or with the reason why it cannot be read.
+
+    `workers` threads decode up to `ahead` photos beyond the one that is yielded, whatever the number of photos.
+    """
+
+    def load(photo: Photo) -> np.ndarray | ImageError:
+        try:
+            return to_model_input(read_photo(photo.path), height, width)
+        except ImageError as error:
+            return error
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="read-photos")
+    pending: deque[tuple[Photo, Future[np.ndarray | ImageError]]] = deque()
+    try:
+        for photo in photos:
+            pending.append((photo, pool.submit(load, photo)))
+            if len(pending) > ahead:
+                ready, future = pending.popleft()
+                yield ready, future.result()
+        while pending:
+            ready, future = pending.popleft()
+            yield ready, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def batches(
+    photos: Sequence[Photo],
+    height: int,
+    width: int,
+    batch_size: int,
+    *,
+    on_error: Callable[[Photo, ImageError], None],
+    workers: int = 2,
+) -> Iterator[Batch]:
+    """Group readable photos into batches of one fixed shape; unreadable ones go to `on_error` and leave no gap.
+
+    The last batch is filled up by repeating its last photo, because another shape would be compiled again.
+    """
+    group: list[tuple[Photo, np.ndarray]] = []
+
+    def full_batch() -> Batch:
+        pixels = [image for _, image in group] + [group[-1][1]] * (batch_size - len(group))
+        return Batch([photo for photo, _ in group], np.stack(pixels))
+
+    for photo, result in load_photos(photos, height, width, workers=workers, ahead=2 * batch_size):
+        if isinstance(result, ImageError):
+            on_error(photo, result)
+            continue
+        group.append((photo, result))
+        if len(group) == batch_size:
+            yield full_batch()
+            group = []
+    if group:
+        yield full_batch()
