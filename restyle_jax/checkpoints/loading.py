@@ -1,0 +1,236 @@
+"""From a checkpoint file to networks."""
+
+import dataclasses
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from restyle_jax.checkpoints import native, opts, sizes
+from restyle_jax.checkpoints.modules import Blueprint
+from restyle_jax.convert import detect, engine, reader
+from restyle_jax.convert.detect import Contents
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.model import Model
+from restyle_jax.nets.discriminators import Discriminator
+from restyle_jax.nets.encoders import Encoder
+from restyle_jax.nets.irse import IRSE, IRSEConfig
+from restyle_jax.nets.resnet import ResNet
+from restyle_jax.nets.stylegan2 import Generator, mean_w
+from restyle_jax.refine import Geometry
+
+Path_ = str | os.PathLike[str]
+ExtraChannels = Literal["normal", "zero", "copy"]
+
+# Samples of z behind an estimated w_avg, as in pSp and ReStyle, and the seed of the draw.
+MEAN_SAMPLES, MEAN_SEED = 100_000, 0
+
+
+def load(path: Path_, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
+    """The networks of a checkpoint, of any supported kind.
+
+    path: a directory that `save` wrote; or an official file: ReStyle, pSp or e4e, a StyleGAN2 generator in rosinality's
+        names, an NVlabs StyleGAN2 network pickle. Nothing from a file is ever executed.
+    dtype: in which the networks compute; their parameters stay float32.
+    encoder_type: the official class of the encoder, for files whose opts do not say it or say it wrongly. Only needed to
+        tell e4e's encoders from the others with the same tensors.
+
+    All sizes are read from the tensors. Where the options in the file are missing or contradict them, the tensors win and
+    a warning names the option; a missing w_avg is estimated from 100,000 samples, with a warning. Raises CheckpointError,
+    which lists every missing, unexpected or misshapen tensor, for anything else.
+    """
+    own = native.own_directory(path)
+    if own is not None:
+        return native.load(own, dtype=dtype)
+    container = reader.read(path, verify=True)
+    contents = detect.contents(container.tree, container.format, container.path)
+    if contents.trunk is not None:
+        raise CheckpointError.explain(
+            container.path,
+            found=f"a {contents.kind}, which is only the trunk of an encoder",
+            expected=detect.EXPECTED,
+            remedy="start an encoder from it with restyle_jax.load_trunk(path, encoder)",
+        )
+    return _Loader(contents, container.path, dtype).model(encoder_type)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loader:
+    contents: Contents
+    file: str
+    dtype: jax.typing.DTypeLike
+
+    def model(self, encoder_type: str | None) -> Model:
+        contents, geometry, absolute, progressive = self.contents, Geometry(), False, False
+        generator = self.generator() if contents.generator is not None else None
+        encoder = None
+        if contents.encoder is not None and generator is not None:
+            settings = opts.reconcile(
+                contents.opts,
+                facts(contents, generator.config, self.file),
+                has_latent_avg=contents.latent_avg is not None,
+                encoder_type=encoder_type,
+                file=self.file,
+            )
+            for sentence in settings.warnings:
+                self.warn(sentence)
+            geometry, absolute, progressive = settings.geometry, settings.absolute, settings.progressive
+            encoder = self.encoder(progressive, generator.config.num_styles)
+        return Model(
+            generator=generator,
+            w_avg=self.w_avg(generator, absolute) if generator is not None else None,
+            encoder=encoder,
+            discriminator=self.discriminator() if contents.discriminator is not None else None,
+            geometry=geometry,
+            metadata=self.metadata(),
+        )
+
+    def generator(self) -> Generator:
+        config, table = sizes.generator(self.contents, self.file)
+        if self.contents.naming == "nvlabs":
+            table = [*table, engine.Ignored("mapping.w_avg", "kept beside the network")]
+        return self.network(Generator, config, table, self.contents.generator, "generator", "decoder.")
+
+    def encoder(self, progressive: bool, num_styles: int) -> Encoder:
+        state = self.contents.encoder or {}
+        config, table = sizes.encoder(state, self.file, progressive=progressive, num_styles=num_styles)
+        return self.network(Encoder, config, table, state, "encoder", "encoder.")
+
+    def discriminator(self) -> Discriminator:
+        config, table = sizes.discriminator(self.contents, self.file)
+        return self.network(Discriminator, config, table, self.contents.discriminator, "discriminator", "")
+
+    def network(self, kind: Any, config: Any, table: engine.Table, state: Any, role: str, prefix: str) -> Any:
+        """One network, its keys shown in messages as they are in the file."""
+        blueprint = Blueprint.of(kind, config, self.dtype)
+        prefix = prefix if self.contents.kind == detect.RESTYLE else ""
+        arrays = engine.read(
+            engine.prefixed(table, theirs=prefix),
+            {prefix + key: value for key, value in state.items()},
+            blueprint.targets,
+            file=self.file,
+            what=role,
+        )
+        return blueprint.fill(arrays)
+
+    def w_avg(self, generator: Generator, absolute: bool) -> jax.Array:
+        """w_avg as f32[K, w_dim], whatever form the file has it in."""
+        config = generator.config
+        state = self.contents.generator or {}
+        found = state.get("mapping.w_avg") if self.contents.naming == "nvlabs" else self.contents.latent_avg
+        if absolute:
+            self.warn(
+                "was trained with opts.start_from_latent_avg=False: codes are added to zero, which also takes the place of "
+                "w_avg in truncation"
+            )
+            return jnp.zeros((config.num_styles, config.w_dim))
+        if found is None:
+            self.warn(f"has no latent_avg: w_avg is estimated from {MEAN_SAMPLES} samples of its mapping network")
+            mean = mean_w(generator.mapping, jax.random.key(MEAN_SEED), MEAN_SAMPLES)
+            return jnp.tile(mean, (config.num_styles, 1))
+        rows = np.array(found, np.float32).reshape(-1, found.shape[-1] if found.ndim else 1)
+        # e4e's first cars file has codes for 18 styles, of which its generator uses 16.
+        heads = sizes.num_heads(self.contents.encoder or {})
+        if rows.shape[0] not in (1, config.num_styles, heads or 1) or rows.shape[1] != config.w_dim:
+            raise CheckpointError.explain(
+                self.file,
+                found=f"a latent_avg of shape {tuple(found.shape)}",
+                expected=f"({config.w_dim},), (1, {config.w_dim}) or ({config.num_styles}, {config.w_dim}), as the generator has "
+                f"{config.num_styles} styles of width {config.w_dim}",
+                remedy="use the latent_avg that belongs to this generator",
+            )
+        return jnp.array(np.broadcast_to(rows, (max(len(rows), config.num_styles), config.w_dim))[: config.num_styles])
+
+    def metadata(self) -> dict[str, Any]:
+        contents = self.contents
+        entries = {"source": Path(self.file).name, "kind": contents.kind, "step": contents.step, "opts": contents.opts}
+        return {name: opts.json_able(value) for name, value in entries.items() if value is not None}
+
+    def warn(self, sentence: str) -> None:
+        warnings.warn(f"{self.file} {sentence}", UserWarning, stacklevel=4)
+
+
+def facts(contents: Contents, generator: Any, file: str) -> opts.Facts:
+    """What the tensors of a ReStyle, pSp or e4e file say. generator: its config."""
+    state = contents.encoder or {}
+    heads = sizes.num_heads(state)
+    config, _ = sizes.encoder(state, file, progressive=False, num_styles=heads)
+    return opts.Facts(
+        trunk=config.trunk,
+        pyramid=config.pyramid,
+        in_channels=config.in_channels,
+        heads=heads,
+        num_styles=generator.num_styles,
+        resolution=generator.resolution,
+    )
+
+
+def load_trunk(
+    path: Path_,
+    encoder: Encoder,
+    *,
+    extra_channels: ExtraChannels = "normal",
+    key: jax.Array | None = None,
+) -> Encoder:
+    """Start an encoder's trunk from a published network: the IR-SE50 face network, or torchvision's or MoCo v2's ResNet.
+
+    path: `model_ir_se50.pth`, `resnet34-333f7ec4.pth`, `moco_v2_800ep_pretrain.pt` and the like.
+    encoder: gives the config and every parameter outside of the trunk; it is not changed.
+    extra_channels: what the input layer has for channels that the file lacks (ReStyle's fourth to sixth): standard normal
+        numbers as upstream, drawn from `key` (default `jax.random.key(0)`); zeros; or copies of the file's channels.
+    Returns a new encoder. Raises CheckpointError if the file holds another trunk, lists tensors that do not fit.
+    """
+    container = reader.read(path, verify=True)
+    contents = detect.contents(container.tree, container.format, container.path)
+    if contents.trunk is None:
+        raise CheckpointError.explain(
+            container.path, found=f"a {contents.kind}", expected=" or ".join(f"a {kind}" for kind in detect.TRUNKS),
+            remedy="read whole checkpoints with restyle_jax.load",
+        )  # fmt: skip
+    name, config, table = sizes.trunk(contents, container.path)
+    wanted = encoder.config
+    if (name, config.width) != (wanted.trunk, wanted.width) or config.in_channels > wanted.in_channels:
+        raise CheckpointError.explain(
+            container.path,
+            found=f"{name} of width {config.width} with {config.in_channels} input channels",
+            expected=f"{wanted.trunk} of width {wanted.width} with at most {wanted.in_channels}",
+            remedy="choose the trunk of the encoder's config to match the file",
+        )
+    kind = IRSE if isinstance(config, IRSEConfig) else ResNet
+    targets = Blueprint.of(kind, config).targets
+    arrays = engine.read(table, contents.trunk, targets, file=container.path, what=contents.kind)
+    kernel = arrays["input_layer.conv.kernel"]
+    arrays["input_layer.conv.kernel"] = _with_channels(kernel, wanted.in_channels, extra_channels, key)
+    graph, state = nnx.split(encoder)
+    flat = [
+        (path, variable.replace(jnp.array(arrays[name])) if (name := _below_trunk(path)) in arrays else variable)
+        for path, variable in nnx.to_flat_state(state)
+    ]
+    return nnx.merge(graph, nnx.from_flat_state(flat), copy=True)
+
+
+def _below_trunk(path: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in path[1:]) if path[0] == "trunk" else ""
+
+
+def _with_channels(kernel: np.ndarray, channels: int, extra: ExtraChannels, key: jax.Array | None) -> np.ndarray:
+    """kernel [h, w, in, out] with `channels` input channels."""
+    missing = channels - kernel.shape[2]
+    shape = (*kernel.shape[:2], missing, kernel.shape[3])
+    match extra:
+        case "normal":
+            added = np.asarray(jax.random.normal(jax.random.key(0) if key is None else key, shape))
+        case "zero":
+            added = np.zeros(shape, np.float32)
+        case "copy":
+            added = np.resize(kernel.transpose(2, 0, 1, 3), (missing, *kernel.shape[:2], kernel.shape[3])).transpose(
+                1, 2, 0, 3
+            )
+        case _:
+            raise ValueError(f"extra_channels is {extra!r}, expected 'normal', 'zero' or 'copy'")
+    return np.concatenate([kernel, added], axis=2)

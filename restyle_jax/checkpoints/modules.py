@@ -1,0 +1,50 @@
+"""Between network modules and flat dicts of arrays."""
+
+import dataclasses
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+M = TypeVar("M", bound=nnx.Module)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint(Generic[M]):
+    """A network without its arrays: structure, shapes and dtypes."""
+
+    graph: nnx.GraphDef[M]
+    state: nnx.State
+
+    @classmethod
+    def of(cls, kind: type[M], config: Any, dtype: jax.typing.DTypeLike = jnp.float32) -> "Blueprint[M]":
+        """The blueprint of `kind(config)` with the given compute dtype. Nothing is computed or allocated."""
+        make: Any = kind
+        return cls(*nnx.split(nnx.eval_shape(lambda: make(config, dtype=dtype, rngs=nnx.Rngs(0)))))
+
+    @property
+    def targets(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """{dotted path: shape and dtype} of every array that is stored with the network."""
+        return {_name(path): variable.get_value() for path, variable in nnx.to_flat_state(self.state)}
+
+    def fill(self, arrays: dict[str, np.ndarray]) -> M:
+        """The network with these arrays, {dotted path: array}. Takes them out of the dict, to keep memory low.
+
+        The arrays must not be views of a mapped file: on CPU they become the network's own memory.
+        """
+        flat = [
+            (path, variable.replace(jax.device_put(arrays.pop(_name(path)))))
+            for path, variable in nnx.to_flat_state(self.state)
+        ]
+        return nnx.merge(self.graph, nnx.from_flat_state(flat))
+
+
+def flat_arrays(module: nnx.Module) -> dict[str, np.ndarray]:
+    """{dotted path: array} of everything that is stored with a network: parameters, statistics and buffers."""
+    return {_name(path): np.asarray(variable.get_value()) for path, variable in nnx.to_flat_state(nnx.state(module))}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in path)

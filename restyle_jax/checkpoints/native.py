@@ -1,0 +1,222 @@
+"""Our own format: a directory with `config.json` (what the networks are) and `weights.safetensors` (their arrays)."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from restyle_jax.checkpoints.modules import Blueprint, flat_arrays
+from restyle_jax.checkpoints.opts import json_able
+from restyle_jax.convert import engine, reader
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.model import Model
+from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from restyle_jax.refine import Geometry
+
+FORMAT, VERSION = "restyle_jax", 1
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+LARGEST_SIZE = 2**20
+NETWORKS = {
+    "generator": (Generator, GeneratorConfig),
+    "encoder": (Encoder, EncoderConfig),
+    "discriminator": (Discriminator, DiscriminatorConfig),
+}
+
+
+def own_directory(path: str | os.PathLike[str]) -> Path | None:
+    """The directory of our format that `path` means (itself, or either file in it), or None if it is another kind of file.
+
+    Raises CheckpointError for a directory that is not of our format.
+    """
+    path = Path(path)
+    if path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file():
+        path = path.parent
+    if not path.is_dir():
+        return None
+    if not (path / CONFIG).is_file():
+        raise CheckpointError.explain(
+            path,
+            found=f"a directory without {CONFIG}",
+            expected="a directory that `restyle convert` wrote, or a checkpoint file",
+            remedy="give the checkpoint file itself",
+        )
+    return path
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The parsed config.json. Raises CheckpointError if it is damaged, not ours, or of a newer version."""
+    file = directory / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(file, f"contents that are not JSON ({error})") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CheckpointError.explain(
+            file, found="a config of something else", expected=f'"format": "{FORMAT}"',
+            remedy="give a directory that `restyle convert` wrote",
+        )  # fmt: skip
+    if config.get("version") != VERSION:
+        raise CheckpointError.explain(
+            file, found=f"version {config.get('version')!r} of the format", expected=f"version {VERSION}",
+            remedy="update restyle_jax, or convert the original file again",
+        )  # fmt: skip
+    return config
+
+
+def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
+    present = {role: kind for role, (_, kind) in NETWORKS.items() if config.get(role) is not None}
+    return {role: _parsed(kind, config[role], role, directory) for role, kind in present.items()}
+
+
+def geometry(config: dict[str, Any], directory: Path) -> Geometry:
+    """The geometry in config.json. Raises CheckpointError if it is impossible."""
+    return _parsed(Geometry, config.get("geometry"), "geometry", directory)
+
+
+def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
+    """The dataclass `kind` from parsed JSON."""
+    try:
+        # JSON has no tuples, and a config is compared and hashed.
+        parsed = kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(directory / CONFIG, f"an impossible {name} ({error})") from error
+    for key, hint in get_type_hints(kind).items():
+        if not _fits(getattr(parsed, key), hint):
+            raise _damaged(directory / CONFIG, f"{name}.{key} = {getattr(parsed, key)!r}")
+    return parsed
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON is what a field of a config may be; sizes are bounded, so that damage cannot stall us."""
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, int) for item in value)
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_args(hint):
+        return any(_fits(value, part) for part in get_args(hint))
+    if hint is int:
+        return type(value) is int and 0 <= value <= LARGEST_SIZE
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model:
+    """The model in a directory of our format. Raises CheckpointError listing everything that does not fit."""
+    config = read_config(directory)
+    networks = configs(config, directory)
+    frame = geometry(config, directory)
+    file = str(directory / WEIGHTS)
+    source = reader.read(file).tree
+    blueprints = {role: Blueprint.of(NETWORKS[role][0], networks[role], dtype) for role in networks}
+    targets: dict[str, engine.Target] = {
+        f"{role}.{path}": target for role, blueprint in blueprints.items() for path, target in blueprint.targets.items()
+    }
+    if "generator" in networks:
+        sizes = networks["generator"]
+        targets["w_avg"] = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
+    engine.check_own(source, targets, file=file, what=f"networks of {CONFIG}")
+    filled: dict[str, Any] = {
+        role: blueprint.fill(
+            {path: np.array(source[f"{role}.{path}"], target.dtype) for path, target in blueprint.targets.items()}
+        )
+        for role, blueprint in blueprints.items()
+    }
+    w_avg = jnp.array(source["w_avg"], jnp.float32) if "w_avg" in source else None
+    return Model(**filled, w_avg=w_avg, geometry=frame, metadata=dict(config.get("metadata") or {}))
+
+
+def save(model: Model, directory: str | os.PathLike[str]) -> None:
+    """Write a model as a directory with `config.json` and `weights.safetensors`.
+
+    The directory appears complete or not at all. One that already exists is replaced if it is empty or of this format.
+    Raises CheckpointError if something else is there, or if it cannot be written.
+    """
+    directory = Path(directory)
+    networks = {role: getattr(model, role) for role in NETWORKS}
+    arrays = {
+        f"{role}.{path}": array
+        for role, network in networks.items()
+        if network is not None
+        for path, array in flat_arrays(network).items()
+    }
+    if model.w_avg is not None:
+        arrays["w_avg"] = np.asarray(model.w_avg, np.float32)
+    config = {
+        "format": FORMAT,
+        "version": VERSION,
+        **{role: None if network is None else dataclasses.asdict(network.config) for role, network in networks.items()},
+        "geometry": dataclasses.asdict(model.geometry),
+        "metadata": json_able(model.metadata),
+    }
+    _refuse_foreign(directory)
+    with (
+        writing(directory),
+        tempfile.TemporaryDirectory(dir=_made(directory.parent), prefix=f".{directory.name}-") as scratch,
+    ):
+        fresh = Path(scratch) / "new"
+        fresh.mkdir()
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, fresh / WEIGHTS)
+        (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        if directory.exists():
+            directory.rename(Path(scratch) / "old")
+        fresh.rename(directory)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write `path` (no space, no permission) into a CheckpointError."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        free = shutil.disk_usage(_existing(path.parent)).free
+        raise CheckpointError.explain(
+            path,
+            found=f"that it cannot be written ({error})",
+            expected="a writable place with enough free space",
+            remedy=f"free some space (there are {free / 1e9:.1f} GB) or choose another place; nothing was left behind",
+        ) from error
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _existing(directory: Path) -> Path:
+    return directory if directory.exists() else _existing(directory.parent)
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Refuse to replace anything but an empty directory or one of ours."""
+    if not directory.exists() and not directory.is_symlink():
+        return
+    names = {entry.name for entry in directory.iterdir()} if directory.is_dir() and not directory.is_symlink() else None
+    if names == set() or (names == {CONFIG, WEIGHTS} and read_config(directory)):
+        return
+    raise CheckpointError.explain(
+        directory,
+        found="something that restyle_jax did not write"
+        if names is None
+        else f"a directory with {', '.join(sorted(names)[:5])}",
+        expected="a new or empty directory, or one to replace that holds only a converted checkpoint",
+        remedy="choose another directory",
+    )
+
+
+def _damaged(file: Path, found: str) -> CheckpointError:
+    return CheckpointError.explain(
+        file, found=found, expected="a config as `restyle convert` writes it", remedy="convert the original file again"
+    )

@@ -1,0 +1,213 @@
+"""What a checkpoint is, without building a model or reading its numbers."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restyle_jax.checkpoints import native, opts, sizes
+from restyle_jax.convert import detect, engine, reader
+from restyle_jax.convert.detect import Contents
+from restyle_jax.nets.discriminators import DiscriminatorConfig
+from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.stylegan2 import GeneratorConfig
+
+OWN = "restyle_jax directory"
+NEEDED_OPTS = ("encoder_type", "dataset_type")
+# Stored with a network, but not trained.
+BUFFERS = ("noise", "mean", "var", "count")
+
+
+def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Report on a checkpoint, as JSON-able nested dicts.
+
+    Keys: `path`, `format` (of the container), `kind`; `resolution` and `num_styles` (None without a generator); `networks`,
+    with sizes, dtypes and the number of trained parameters of each; `latent_avg` (its shape, or None); `geometry` (None if
+    there is no encoder); `step` of training (None if the file does not say); `opts` (as stored, or None); `missing` (tensors,
+    latent_avg and options that ought to be there); `unexpected` (tensors that no network has a place for); `ignored` (other
+    entries, such as optimiser state). Reads shapes only. Raises CheckpointError for what is not a checkpoint.
+    """
+    own = native.own_directory(path)
+    return _own_report(own) if own is not None else _file_report(path)
+
+
+def _file_report(path: str | os.PathLike[str]) -> dict[str, Any]:
+    container = reader.read(path)
+    contents, file = detect.contents(container.tree, container.format, container.path), container.path
+    networks: dict[str, Any] = {}
+    missing: list[str] = []
+    unexpected: list[str] = []
+
+    def add(role: str, details: Mapping[str, Any], table: engine.Table, state: detect.State, prefix: str = "") -> None:
+        prefix = prefix if contents.kind == detect.RESTYLE else ""
+        absent, extra = engine.unmatched(table, state)
+        missing.extend(prefix + key for key in absent)
+        unexpected.extend(prefix + key for key in extra)
+        shapes = engine.shapes(table, state)
+        stored = [(name, shape) for name, found in shapes.items() for shape in found]
+        networks[role] = {**details, "parameters": _count(stored), "dtypes": _dtypes(state.values())}
+
+    generator = None
+    if contents.generator is not None:
+        generator, table = sizes.generator(contents, file)
+        kept_apart = [engine.Ignored("mapping.w_avg", "kept beside the network")]
+        add("generator", _describe_generator(generator), [*table, *kept_apart], contents.generator, "decoder.")
+    if contents.encoder is not None:
+        details, table = _describe_encoder(contents, file)
+        add("encoder", details, table, contents.encoder, "encoder.")
+    if contents.discriminator is not None:
+        discriminator, table = sizes.discriminator(contents, file)
+        add("discriminator", _describe_discriminator(discriminator), table, contents.discriminator)
+    if contents.trunk is not None:
+        name, config, table = sizes.trunk(contents, file)
+        details = {"trunk": name, "in_channels": config.in_channels, "width": config.width}
+        add("trunk", details, table, contents.trunk)
+    average = _latent_avg(contents)
+    if generator is not None and average is None:
+        missing.append("latent_avg")
+    options = contents.opts or {}
+    if contents.encoder is not None:
+        missing += [f"opts.{name}" for name in NEEDED_OPTS if name not in options]
+    cars = "cars" in str(options.get("dataset_type"))
+    return {
+        "path": file,
+        "format": container.format,
+        "kind": contents.kind,
+        "resolution": generator.resolution if generator else None,
+        "num_styles": generator.num_styles if generator else None,
+        "networks": networks,
+        "latent_avg": list(average.shape) if average is not None else None,
+        "geometry": _geometry(opts.CARS if cars else opts.Geometry()) if contents.encoder is not None else None,
+        "step": contents.step,
+        "opts": opts.json_able(contents.opts),
+        "missing": missing,
+        "unexpected": unexpected,
+        "ignored": list(contents.others),
+    }
+
+
+def _own_report(directory: Path) -> dict[str, Any]:
+    config = native.read_config(directory)
+    networks = native.configs(config, directory)
+    arrays = reader.read(directory / native.WEIGHTS).tree
+    metadata = config.get("metadata") or {}
+    describers = {
+        "generator": _describe_generator,
+        "encoder": _describe_config_of_encoder,
+        "discriminator": _describe_discriminator,
+    }
+    reports = {}
+    for role, network in networks.items():
+        own = {name: array for name, array in arrays.items() if name.startswith(f"{role}.")}
+        parameters = _count((name, array.shape) for name, array in own.items())
+        reports[role] = {**describers[role](network), "parameters": parameters, "dtypes": _dtypes(own.values())}
+    generator = networks.get("generator")
+    average = arrays.get("w_avg")
+    return {
+        "path": str(directory),
+        "format": "safetensors",
+        "kind": OWN,
+        "resolution": generator.resolution if generator else None,
+        "num_styles": generator.num_styles if generator else None,
+        "networks": reports,
+        "latent_avg": list(average.shape) if average is not None else None,
+        "geometry": _geometry(native.geometry(config, directory)) if "encoder" in networks else None,
+        "step": metadata.get("step"),
+        "opts": metadata.get("opts"),
+        "missing": ["w_avg"] if generator and average is None else [],
+        "unexpected": [],
+        "ignored": [],
+    }
+
+
+def _describe_generator(config: GeneratorConfig) -> dict[str, Any]:
+    return {
+        "resolution": config.resolution,
+        "num_styles": config.num_styles,
+        "channels": list(config.channels),
+        "z_dim": config.z_dim,
+        "w_dim": config.w_dim,
+        "mapping_layers": config.mapping_layers,
+        "label_dim": config.label_dim,
+        "conv_clamp": config.conv_clamp,
+    }
+
+
+def _describe_discriminator(config: DiscriminatorConfig) -> dict[str, Any]:
+    return {
+        "resolution": config.resolution,
+        "channels": list(config.channels),
+        "label_dim": config.label_dim,
+        "stddev_group": config.stddev_group,
+        "conv_clamp": config.conv_clamp,
+    }
+
+
+def _describe_encoder(contents: Contents, file: str) -> tuple[dict[str, Any], engine.Table]:
+    state = contents.encoder or {}
+    stated = (contents.opts or {}).get("encoder_type")
+    config, table = sizes.encoder(
+        state, file, progressive=opts.is_progressive(stated), num_styles=sizes.num_heads(state)
+    )
+    return {**_describe_config_of_encoder(config), "encoder_type_in_opts": stated}, table
+
+
+def _describe_config_of_encoder(config: EncoderConfig) -> dict[str, Any]:
+    return {
+        "encoder_type": opts.official_name(config.trunk, config.pyramid, config.progressive),
+        "head": config.head,
+        "trunk": config.trunk,
+        "in_channels": config.in_channels,
+        "num_styles": config.num_styles,
+        "style_dim": config.style_dim,
+        "width": config.width,
+    }
+
+
+def _latent_avg(contents: Contents) -> Any:
+    return (contents.generator or {}).get("mapping.w_avg") if contents.naming == "nvlabs" else contents.latent_avg
+
+
+def _geometry(geometry: opts.Geometry) -> dict[str, int]:
+    return {"height": geometry.height, "width": geometry.width, "top": geometry.top}
+
+
+def _count(stored: Iterable[tuple[str, tuple[int, ...]]]) -> int:
+    return sum(math.prod(shape) for name, shape in stored if name.rpartition(".")[2] not in BUFFERS)
+
+
+def _dtypes(arrays: Iterable[Any]) -> list[str]:
+    return sorted(
+        {np.dtype(array.dtype).name for array in arrays if hasattr(array, "dtype") and array.dtype.kind not in "iu"}
+    )
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """A report of `inspect` as text for the terminal, several lines without a final newline."""
+    lines = [f"{report['path']}", f"  {report['kind']} ({report['format']})"]
+    if report["resolution"] is not None:
+        lines.append(f"  {report['resolution']} x {report['resolution']} px, K = {report['num_styles']} styles")
+    for role, network in report["networks"].items():
+        lines.append(f"  {role}: {network['parameters']:,} parameters, {', '.join(network['dtypes'])}")
+        details = {name: value for name, value in network.items() if name not in ("parameters", "dtypes")}
+        lines += [f"    {name.replace('_', ' ')}: {_plain(value)}" for name, value in details.items()]
+    if report["geometry"] is not None:
+        size = report["geometry"]
+        lines.append(f"  images for the encoder: {size['width']} x {size['height']} px")
+    if report["latent_avg"] is not None:
+        lines.append(f"  average latent: {_plain(report['latent_avg'], ' x ')}")
+    if report["step"] is not None:
+        lines.append(f"  training step: {report['step']}")
+    for title in ("missing", "unexpected", "ignored"):
+        if report[title]:
+            lines.append(f"  {title}: {', '.join(report[title])}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any, separator: str = ", ") -> str:
+    if isinstance(value, list | tuple):
+        return separator.join(str(item) for item in value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,278 @@
+"""Configs of networks and the tables that read them, found from the keys and shapes of their tensors.
+
+Nothing here is strict: where tensors disagree the majority decides, so that the engine can then name the odd ones.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from restyle_jax.convert import engine
+from restyle_jax.convert.detect import FACE, Contents, State, indices
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.convert.tables import encoders, nvlabs, stylegan2
+from restyle_jax.convert.tables.layers import without_counts
+from restyle_jax.nets.discriminators import DiscriminatorConfig
+from restyle_jax.nets.encoders import COARSE, TRUNKS, EncoderConfig
+from restyle_jax.nets.irse import IRSEConfig
+from restyle_jax.nets.resnet import ResNetConfig
+from restyle_jax.nets.stylegan2 import GeneratorConfig
+
+Naming = Literal["rosinality", "nvlabs"]
+TrunkConfig = IRSEConfig | ResNetConfig
+
+# More than any batch: NVlabs's None, the standard deviation over the whole of it.
+WHOLE_BATCH = 2**16
+
+
+def generator_table(config: GeneratorConfig, naming: str = "rosinality") -> engine.Table:
+    """The rows of a generator in rosinality's or NVlabs's names."""
+    blocks = len(config.channels)
+    if naming == "nvlabs":
+        return nvlabs.generator(blocks, config.mapping_layers, conditional=config.label_dim > 0)
+    return stylegan2.generator(blocks, config.mapping_layers)
+
+
+def discriminator_table(config: DiscriminatorConfig, naming: str = "rosinality") -> engine.Table:
+    """The rows of a discriminator in rosinality's or NVlabs's names."""
+    blocks = len(config.channels) - 1
+    if naming == "nvlabs":
+        return nvlabs.discriminator(blocks, config.mapping_layers, conditional=config.label_dim > 0)
+    return stylegan2.discriminator(blocks)
+
+
+def encoder_table(config: EncoderConfig, *, surplus: int = 0) -> engine.Table:
+    """The rows of an encoder in the names of pSp, e4e and ReStyle; `surplus` trailing heads of the file are ignored."""
+    trunk = config.trunk_config
+    if isinstance(trunk, IRSEConfig):
+        rows = encoders.irse_trunk(trunk.units)
+    else:
+        rows = encoders.resnet_trunk(trunk.blocks, bottleneck=trunk.bottleneck)
+    stacks, laterals = [("heads", config.num_styles, config.head_convs)], []
+    if config.pyramid:
+        names = ("coarse", "middle", "fine")
+        # One more stride-2 convolution for each doubling of the map that a head looks at.
+        stacks = [
+            (name, count, config.head_convs + i)
+            for i, (name, count) in enumerate(zip(names, config.levels, strict=True))
+        ]
+        laterals = encoders.laterals()
+    return [*engine.prefixed(rows, ours="trunk."), *encoders.heads(stacks, surplus=surplus), *laterals]
+
+
+def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Table]:
+    """The config of the file's generator, and its table. Raises CheckpointError if there is too little to tell."""
+    state, naming = contents.generator or {}, contents.naming
+    if naming == "nvlabs":
+        blocks, layers = _blocks_by_resolution(state, "synthesis.b"), _length(state, "mapping.fc")
+    else:
+        by_module = (
+            _length(state, "convs.") // 2 + 1,
+            _length(state, "to_rgbs.") + 1,
+            _length(state, "noises.noise_") // 2 + 1,
+        )
+        # The largest wins a draw: tensors get lost more easily than invented.
+        blocks, layers = _majority(sorted(by_module, reverse=True)) or 1, _length(state, "style.", first=1)
+    conditional = any(key.startswith("mapping.embed.") for key in state)
+    config = _config(
+        GeneratorConfig,
+        file,
+        resolution=4 * 2 ** (blocks - 1),
+        channels=(0,) * blocks,
+        mapping_layers=layers,
+        label_dim=int(conditional),
+        nvlabs=naming == "nvlabs",
+        conv_clamp=contents.attributes("generator").get("synthesis.b4.conv1.conv_clamp"),
+    )
+    table = generator_table(config, naming)
+    shapes = engine.shapes(table, state)
+    w_dim = _vote(shapes, *((f"synthesis.blocks.{b}.conv1.modulation.kernel", 0) for b in range(blocks)))
+    embedded = _vote(shapes, ("mapping.embed.kernel", 1)) or 0
+    sizes = {
+        "channels": tuple(_block_channels(shapes, block) for block in range(blocks)),
+        "w_dim": w_dim,
+        "z_dim": (_vote(shapes, ("mapping.layers.0.kernel", 0)) or w_dim or 0) - embedded,
+        "label_dim": _vote(shapes, ("mapping.embed.kernel", 0)) if conditional else 0,
+    }
+    return _completed(config, sizes, file, "generator", state), table
+
+
+def _block_channels(shapes: "Shapes", block: int) -> int | None:
+    name = f"synthesis.blocks.{block}"
+    kernel_axes = [(f"{name}.conv1.kernel", 2), (f"{name}.conv1.kernel", 3), (f"{name}.conv0.kernel", 3)]
+    vectors = [
+        (f"{name}.{vector}", 0) for vector in ("conv1.bias", "conv1.modulation.bias", "conv0.bias", "to_rgb.kernel")
+    ]
+    return _vote(shapes, *kernel_axes, *vectors)
+
+
+def discriminator(contents: Contents, file: str) -> tuple[DiscriminatorConfig, engine.Table]:
+    """The config of the file's discriminator, and its table. Raises CheckpointError if there is too little to tell."""
+    state, naming = contents.discriminator or {}, contents.naming
+    attributes = contents.attributes("discriminator")
+    blocks = _blocks_by_resolution(state, "b") - 1 if naming == "nvlabs" else _length(state, "convs.") - 1
+    conditional = any(key.startswith("mapping.") for key in state)
+    config = _config(
+        DiscriminatorConfig,
+        file,
+        resolution=4 * 2 ** max(blocks, 0),
+        channels=(0,) * (max(blocks, 0) + 1),
+        label_dim=int(conditional),
+        mapping_layers=_length(state, "mapping.fc"),
+        stddev_group=attributes.get("b4.mbstd.group_size", 4) or WHOLE_BATCH,
+        conv_clamp=attributes.get("b4.conv.conv_clamp"),
+        nvlabs=naming == "nvlabs",
+    )
+    table = discriminator_table(config, naming)
+    shapes = engine.shapes(table, state)
+    last = _vote(shapes, ("conv.kernel", 3), ("conv.bias", 0), ("dense.bias", 0), ("out.kernel", 0))
+    sizes = {
+        "channels": (last, *(_width_before(shapes, block) for block in reversed(range(blocks)))),
+        "label_dim": _vote(shapes, ("mapping.embed.kernel", 0)) if conditional else 0,
+    }
+    return _completed(config, sizes, file, "discriminator", state), table
+
+
+def _width_before(shapes: "Shapes", block: int) -> int | None:
+    name = f"blocks.{block}"
+    kernels = [(f"{name}.{kernel}.kernel", 2) for kernel in ("conv0", "conv1", "skip")]
+    return _vote(shapes, *kernels, (f"{name}.conv0.kernel", 3), (f"{name}.conv0.bias", 0))
+
+
+def num_heads(state: State) -> int:
+    """Number of style heads in an encoder's state dict."""
+    return _length(state, "styles.")
+
+
+def has_pyramid(state: State) -> bool:
+    """Whether an encoder has the lateral convolutions of a feature pyramid."""
+    return any(key.startswith("latlayer") for key in state)
+
+
+def encoder(state: State, file: str, *, progressive: bool, num_styles: int) -> tuple[EncoderConfig, engine.Table]:
+    """The config of an encoder, and its table.
+
+    progressive: whether the heads are offsets from the first one, which the tensors do not tell.
+    num_styles: how many of the heads to use. Raises CheckpointError if there is too little to tell, or for an unknown trunk.
+    """
+    head = (
+        ("fpn_progressive" if progressive else "fpn")
+        if has_pyramid(state)
+        else ("progressive" if progressive else "backbone")
+    )
+    # The first heads look at the coarsest map; every other module of a head is an activation.
+    last_convs = (
+        max(indices(state, f"styles.{style}.convs."), default=0) for style in range(min(COARSE, num_heads(state)))
+    )
+    convs = _majority(number // 2 + 1 for number in last_convs) or 1
+    config = _config(
+        EncoderConfig, file, head=head, trunk=trunk_name(state, file), num_styles=num_styles, head_convs=convs
+    )
+    table = _counted(encoder_table(config, surplus=num_heads(state) - num_styles), state)
+    shapes = engine.shapes(table, state)
+    linear = [path for path in shapes if path.endswith("linear.kernel")]
+    sizes = {
+        "in_channels": _vote(shapes, ("trunk.input_layer.conv.kernel", 2)),
+        "style_dim": _vote(shapes, *((path, axis) for path in linear for axis in (0, 1))),
+        "width": _trunk_width(shapes, "trunk."),
+    }
+    return _completed(config, sizes, file, "encoder", state), table
+
+
+def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table]:
+    """(name, config, table) of a file that holds only a trunk: the IR-SE face network, or torchvision's or MoCo's ResNet."""
+    state = contents.trunk or {}
+    name = trunk_name(state, file)
+    config = TRUNKS[name]
+    if isinstance(config, IRSEConfig) and contents.kind == FACE:
+        table = encoders.face_trunk(config.units)
+    else:
+        assert isinstance(config, ResNetConfig)
+        table = encoders.torchvision_trunk(config.blocks, bottleneck=config.bottleneck)
+    table = _counted(table, state)
+    shapes = engine.shapes(table, state)
+    sizes = {"width": _trunk_width(shapes, ""), "in_channels": _vote(shapes, ("input_layer.conv.kernel", 2))}
+    return name, _completed(config, sizes, file, "trunk", state), table
+
+
+def trunk_name(state: State, file: str) -> str:
+    """Which trunk it is, by the kind of its units and their number. Raises CheckpointError if there is no such trunk."""
+    irse = any(".res_layer." in key for key in state)
+    bottleneck = any(key.endswith(".conv3.weight") for key in state)
+    units = _length(state, "body.") or sum(_length(state, f"layer{stage}.") for stage in range(1, 5))
+    for name, config in TRUNKS.items():
+        kind = isinstance(config, ResNetConfig) and config.bottleneck
+        if isinstance(config, IRSEConfig) == irse and kind == bottleneck and num_units(config) == units:
+            return name
+    raise CheckpointError.explain(
+        file,
+        found=f"a trunk of {units} {'IR-SE' if irse else 'bottleneck' if bottleneck else 'basic residual'} units",
+        expected=", ".join(f"{name} ({num_units(config)} units)" for name, config in TRUNKS.items()),
+        remedy="use a checkpoint with one of these trunks",
+    )
+
+
+def num_units(config: TrunkConfig) -> int:
+    """Units or blocks of a trunk in all."""
+    return sum(config.units if isinstance(config, IRSEConfig) else config.blocks)
+
+
+def _counted(table: engine.Table, state: State) -> engine.Table:
+    return table if any(key.endswith("num_batches_tracked") for key in state) else without_counts(table)
+
+
+Shapes = Mapping[str, Sequence[tuple[int, ...]]]
+
+
+def _trunk_width(shapes: Shapes, prefix: str) -> int | None:
+    name = f"{prefix}input_layer"
+    return _vote(shapes, (f"{name}.conv.kernel", 3), (f"{name}.norm.scale", 0), (f"{name}.norm.bias", 0))
+
+
+def _length(state: State, prefix: str, *, first: int = 0) -> int:
+    """How many numbers stand behind `prefix`, if they are counted from `first` without a gap."""
+    return max(indices(state, prefix), default=first - 1) + 1 - first
+
+
+def _blocks_by_resolution(state: State, prefix: str) -> int:
+    return max((resolution.bit_length() - 2 for resolution in indices(state, prefix)), default=0)
+
+
+def _vote(shapes: Shapes, *places: tuple[str, int]) -> int | None:
+    """The most frequent size among (path, axis) places; None if none of them exists."""
+    return _majority(shape[axis] for path, axis in places for shape in shapes.get(path, ()) if axis < len(shape))
+
+
+def _majority(values: Iterable[int]) -> int | None:
+    ranking = Counter(values).most_common(1)
+    return ranking[0][0] if ranking else None
+
+
+def _config(kind: Any, file: str, **fields: Any) -> Any:
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise CheckpointError.explain(
+            file,
+            found=f"sizes that no network of ours has ({error})",
+            expected="an official architecture",
+            remedy="use `restyle inspect` to see what the file holds",
+        ) from error
+
+
+def _completed(config: Any, sizes: Mapping[str, Any], file: str, network: str, state: State) -> Any:
+    """The config with the sizes in place of its preliminary ones."""
+    flat = [size for value in sizes.values() for size in (value if isinstance(value, tuple) else (value,))]
+    if None in flat:
+        raise CheckpointError.explain(
+            file,
+            found=f"only {len(state)} tensors of the {network}, too few to tell its size",
+            expected="all of its tensors",
+            remedy="use the complete checkpoint",
+        )
+    return _config(type(config), file, **{**_fields(config), **sizes})
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}

@@ -1,0 +1,228 @@
+"""Says what a checkpoint file holds: its kind, and the state dict of each network in it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from restyle_jax.convert.errors import CheckpointError
+
+State = Mapping[str, Any]
+
+RESTYLE = "ReStyle, pSp or e4e checkpoint"
+STYLEGAN2 = "StyleGAN2 checkpoint (rosinality)"
+NVLABS = "StyleGAN2 network pickle (NVlabs)"
+FACE = "IR-SE face network"
+TORCHVISION = "torchvision ResNet"
+MOCO = "MoCo v2 ResNet"
+TRUNKS = (FACE, TORCHVISION, MOCO)
+
+EXPECTED = (
+    "a ReStyle, pSp or e4e checkpoint (encoder.* and decoder.* in `state_dict`), a StyleGAN2 generator in rosinality's names "
+    "(`g_ema`), an NVlabs StyleGAN2 network pickle (`G_ema`), or a directory written by `restyle convert`"
+)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The networks of one file.
+
+    naming: whose names the generator's and the discriminator's keys follow, "rosinality" or "nvlabs".
+    generator, encoder, discriminator, trunk: state dicts {key: array} without role prefix, or None.
+    nodes: for NVlabs networks, the records of the reader, by role.
+    latent_avg: array, or None. opts: the training options, or None. step: the training step, or None.
+    others: names of entries that are not used.
+    """
+
+    kind: str
+    naming: str = "rosinality"
+    generator: State | None = None
+    encoder: State | None = None
+    discriminator: State | None = None
+    trunk: State | None = None
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    latent_avg: Any = None
+    opts: Mapping[str, Any] | None = None
+    step: int | None = None
+    others: tuple[str, ...] = ()
+
+    def attributes(self, role: str) -> Mapping[str, Any]:
+        """What an NVlabs network's modules remember of their construction, {dotted path: plain value}; empty for others."""
+        return self.nodes[role]["attributes"] if role in self.nodes else {}
+
+
+def contents(tree: Any, format: str, file: str) -> Contents:
+    """Recognise the parsed file.
+
+    tree, format: as `reader.read` returns them. file: for messages. Raises CheckpointError if the file holds something
+    else, naming what was found and what is expected.
+    """
+    if not isinstance(tree, Mapping):
+        raise _unknown(file, f"a single {type(tree).__name__}")
+    if format == "nvlabs-pickle":
+        return _nvlabs(tree, file)
+    if any(isinstance(tree.get(name), Mapping) for name in ("g_ema", "g", "d")):
+        return _rosinality(tree)
+    if isinstance(tree.get("state_dict"), Mapping):
+        return _from_states(tree["state_dict"], tree, file)
+    return _from_states({key: value for key, value in tree.items() if hasattr(value, "shape")}, tree, file)
+
+
+def _rosinality(tree: Mapping[str, Any]) -> Contents:
+    # Training keeps an averaged copy of the generator; pictures are made with that one.
+    name = next((name for name in ("g_ema", "g") if isinstance(tree.get(name), Mapping)), None)
+    others = tuple(str(key) for key in tree if key not in (name, "d", "latent_avg"))
+    return Contents(
+        STYLEGAN2,
+        generator=_without_module(tree[name]) if name else None,
+        discriminator=_without_module(tree["d"]) if isinstance(tree.get("d"), Mapping) else None,
+        latent_avg=_array(tree.get("latent_avg")),
+        others=others,
+    )
+
+
+def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
+    if not all(isinstance(key, str) for key in states):
+        raise _unknown(file, _listing(states))
+    latent_avg = _array(tree.get("latent_avg"))
+    states = _without_module({key: value for key, value in states.items() if key != "latent_avg"})
+    others = tuple(str(key) for key in tree if key not in states and key not in ("state_dict", "latent_avg", "opts"))
+    opts, step = tree.get("opts"), tree.get("global_step")
+    networks = {
+        "latent_avg": latent_avg,
+        "opts": dict(opts) if isinstance(opts, Mapping) else None,
+        "step": step if isinstance(step, int) else None,
+        "others": tuple(name for name in others if name != "global_step"),
+    }
+    if any(key.startswith(("encoder.", "decoder.")) for key in states):
+        return _restyle(states, networks, file)
+    if "input.input" in states or "conv1.conv.weight" in states:
+        return Contents(STYLEGAN2, generator=states, **networks)
+    if "final_linear.0.weight" in states or "final_conv.0.weight" in states:
+        return Contents(STYLEGAN2, discriminator=states, **networks)
+    if "input_layer.0.weight" in states and not any(key.startswith("styles.") for key in states):
+        return Contents(FACE, trunk=states, **networks)
+    if any(key.startswith("encoder_q.") for key in states):
+        return Contents(MOCO, trunk=_below(states, "encoder_q."), **networks)
+    if "layer1.0.conv1.weight" in states:
+        return Contents(TORCHVISION, trunk=states, **networks)
+    raise _unknown(file, _listing(tree.get("state_dict", tree)))
+
+
+def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
+    encoder, decoder = _below(states, "encoder."), _below(states, "decoder.")
+    strays = [key for key in states if not key.startswith(("encoder.", "decoder."))]
+    if strays:
+        raise CheckpointError.explain(
+            file,
+            found=f"{', '.join(sorted(strays))} among the tensors of the encoder and the decoder",
+            expected="keys that start with `encoder.` or `decoder.`",
+            remedy="remove these entries from the file if you know what they are",
+        )
+    if not encoder or not decoder:
+        absent, present = ("encoder", "decoder") if decoder else ("decoder", "encoder")
+        raise CheckpointError.explain(
+            file,
+            found=f"{present}.* tensors but no {absent}.* tensors",
+            expected="both networks of a ReStyle, pSp or e4e checkpoint",
+            remedy="use the complete checkpoint that training wrote",
+        )
+    unsupported = _unsupported_encoder(encoder)
+    if unsupported:
+        raise CheckpointError.explain(
+            file,
+            found=f"an encoder of the kind {unsupported}",
+            expected="one with a head for each style (BackboneEncoder, GradualStyleEncoder, Encoder4Editing, ...)",
+            remedy="use a checkpoint of one of these; this kind is not supported",
+        )
+    return Contents(RESTYLE, generator=decoder, encoder=encoder, **networks)
+
+
+def _unsupported_encoder(encoder: State) -> str | None:
+    if any(key.startswith("transformerlayer") for key in encoder):
+        return "Style Transformer"
+    if any(key.startswith("styles.") for key in encoder):
+        return None
+    if any(key.startswith("output_layer_2.") for key in encoder):
+        return "BackboneEncoderUsingLastLayerIntoWPlus"
+    return "BackboneEncoderUsingLastLayerIntoW or SingleStyleCodeEncoder" if "linear.weight" in encoder else None
+
+
+def _nvlabs(tree: Mapping[str, Any], file: str) -> Contents:
+    if "class_name" in tree:  # a network that was pickled alone
+        tree = {"D" if tree["class_name"] == "Discriminator" else "G_ema": tree}
+    name = next((name for name in ("G_ema", "G") if tree.get(name) is not None), None)
+    roles = {"generator": tree.get(name) if name else None, "discriminator": tree.get("D")}
+    found = {role: node for role, node in roles.items() if node is not None}
+    if not found:
+        raise _unknown(file, _listing(tree))
+    for role, node in found.items():
+        fault = _architecture_fault(role, node)
+        if fault:
+            raise CheckpointError.explain(
+                file,
+                found=f"{fault} (the {role}, class {node['class_name']})",
+                expected="the StyleGAN2 skip generator and residual discriminator, their defaults",
+                remedy="use a network that was trained with `--cfg` auto, stylegan2 or paper*",
+            )
+    return Contents(
+        NVLABS,
+        naming="nvlabs",
+        nodes=found,
+        others=tuple(str(key) for key in tree if key not in (name, "D")),
+        **{role: node["state"] for role, node in found.items()},
+    )
+
+
+def _architecture_fault(role: str, node: Mapping[str, Any]) -> str | None:
+    """Why a network of NVlabs's is none of ours, or None."""
+    state = node.get("state", {})
+    if any(re.match(r"synthesis\.(L\d+_|input\.)", key) for key in state):
+        return "a StyleGAN3 network"
+    certain = "synthesis.b4.conv1.weight" if role == "generator" else "b4.fc.weight"
+    if certain not in state:
+        return f"a network without {certain}"
+    wanted = {"architecture": "skip" if role == "generator" else "resnet", "img_channels": 3}
+    for path, value in node["attributes"].items():
+        name = path.rpartition(".")[2]
+        if value != wanted.get(name, value):
+            return f"{name}={value!r} in place of {wanted[name]!r}"
+        # Dense and convolutional layers have a leaky ReLU, except the affine, output, embedding and skip layers.
+        if name == "activation" and value not in ("lrelu", "linear"):
+            return f"activation={value!r} in place of 'lrelu'"
+        if re.fullmatch(r"mapping\.fc\d+\.bias_gain", path) and value != 0.01:
+            return f"a mapping network with lr_multiplier={value!r} in place of 0.01"
+    return None
+
+
+def _without_module(states: State) -> dict[str, Any]:
+    """Strip what DataParallel puts in front of a name, or behind the role of a network."""
+    return {re.sub(r"^(encoder\.|decoder\.)?module\.", r"\1", str(key)): value for key, value in states.items()}
+
+
+def _below(states: State, prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in states.items() if key.startswith(prefix)}
+
+
+def _array(value: Any) -> Any:
+    return value if hasattr(value, "shape") else None
+
+
+def indices(state: State, prefix: str) -> Iterator[int]:
+    """The numbers that follow `prefix` in the keys of a state dict."""
+    for key in state:
+        match = re.match(re.escape(prefix) + r"(\d+)(?:\.|$)", key)
+        if match:
+            yield int(match[1])
+
+
+def _unknown(file: str, found: str) -> CheckpointError:
+    return CheckpointError.explain(
+        file, found=found, expected=EXPECTED, remedy="check that this is the file you meant to give"
+    )
+
+
+def _listing(tree: Mapping[Any, Any]) -> str:
+    names = [str(key) for key in tree]
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"entries {shown}" if names else "no entries"
