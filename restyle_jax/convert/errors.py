@@ -1,8 +1,11 @@
-"""The one exception that everything about checkpoint files raises."""
+"""What goes wrong with checkpoint files: one exception for users, and its carrier inside the reader."""
 
 from __future__ import annotations
 
 import os
+
+_READABLE = "a PyTorch .pt/.pth file, an NVlabs network .pkl or a .safetensors file"
+_FETCH_AGAIN = "download or copy the file again and compare its size with the original"
 
 
 class CheckpointError(Exception):
@@ -13,8 +16,37 @@ class CheckpointError(Exception):
     """
 
     @classmethod
-    def explain(
-        cls, path: str | os.PathLike[str], *, found: str, expected: str, remedy: str
-    ) -> CheckpointError:
+    def explain(cls, path: str | os.PathLike[str], *, found: str, expected: str, remedy: str) -> CheckpointError:
         """The error in its usual four parts; each argument is a phrase without a full stop."""
         return cls(f"{os.fspath(path)}: found {found}; expected {expected}. What to do: {remedy}.")
+
+
+class Unreadable(Exception):
+    """Bytes that do not follow their format, seen from where the path of the file is not known.
+
+    `reader.read` turns it into a `CheckpointError` about that path.
+    """
+
+    def __init__(self, found: str, *, expected: str = _READABLE, remedy: str = _FETCH_AGAIN) -> None:
+        super().__init__(found)
+        self.found, self.expected, self.remedy = found, expected, remedy
+
+
+class Refused(Unreadable):
+    """A pickle that names something (`name`, dotted) which reading weights never needs."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        if name.startswith("dnnlib.tflib"):
+            super().__init__(
+                f"a TensorFlow StyleGAN pickle (it asks for {name})",
+                remedy="convert it once with convert_weight.py of rosinality/stylegan2-pytorch, or with legacy.py "
+                "of NVlabs/stylegan2-ada-pytorch, and give the converted file",
+            )
+        else:
+            super().__init__(
+                f"a pickle that asks for {name}, which was refused; nothing of it was executed",
+                expected="tensors, numbers, strings and plain containers only",
+                remedy="do not load this file elsewhere if you do not trust its source; if it is your own, save "
+                "model.state_dict() instead of whole objects",
+            )

@@ -1,0 +1,1 @@
+"""Checkpoint files of other programs, read and written through tables."""
