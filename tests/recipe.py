@@ -55,9 +55,8 @@ def weight(salt: str, key: str, shape: Sequence[int], rule: str) -> np.ndarray:
 
 def build(manifest: Mapping[str, Any] | str | Path) -> dict[str, np.ndarray]:
     """All tensors of a manifest (the parsed JSON, or its path), in the order of the reference state dict."""
-    if not isinstance(manifest, Mapping):
-        manifest = json.loads(Path(manifest).read_text())
-    return {key: weight(manifest["salt"], key, shape, rule) for key, shape, _, rule in manifest["weights"]}
+    loaded = json.loads(Path(manifest).read_text()) if isinstance(manifest, str | Path) else manifest
+    return {key: weight(loaded["salt"], key, shape, rule) for key, shape, _, rule in loaded["weights"]}
 
 
 def latent(name: str, shape: Sequence[int], scale: float = 1.0) -> np.ndarray:
