@@ -48,7 +48,7 @@ class EqualDense(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.kernel = nnx.Param(jax.random.normal(rngs.params(), (in_features, out_features)) / lr_mul)
-        self.bias = nnx.Param(jnp.full((out_features,), bias_init))
+        self.bias = nnx.Param(jnp.full((out_features,), bias_init, jnp.float32))
         self.scale = lr_mul / math.sqrt(in_features)
         self.lr_mul = lr_mul
         self.dtype = dtype

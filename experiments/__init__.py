@@ -1,0 +1,1 @@
+"""Runnable files: one per experiment, benchmark or proof; each starts with its command."""

@@ -1,0 +1,1 @@
+"""`python -m tests` checks formatting, lint, types, and then runs every test."""

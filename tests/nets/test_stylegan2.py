@@ -1,0 +1,244 @@
+"""StyleGAN2 generator: parity with the official code, and what must hold for any weights."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from restyle_jax.convert.tables import stylegan2 as table
+from restyle_jax.nets.stylegan2 import (
+    Generator,
+    GeneratorConfig,
+    broadcast_styles,
+    channel_widths,
+    mean_w,
+    mix_styles,
+    truncate,
+)
+from restyle_jax.ops.layers import ModulatedConv
+from tests import networks, recipe
+from tests.networks import apply, latent, nchw
+
+BOUND = 5e-5  # float32's own floor is 5e-6, by the same reference rerun in float64
+
+
+def official(name: str, resolution: int) -> Generator:
+    config = GeneratorConfig.rosinality(resolution)
+    rows = table.generator(len(config.channels), config.mapping_layers)
+    return networks.filled(
+        lambda: Generator(config, rngs=nnx.Rngs(0)), rows, recipe.build(networks.manifest(f"sg2_generator/{name}"))
+    )
+
+
+def _synthesis(net: Generator, w: jax.Array, noise="const"):
+    return net.synthesis.image_and_features(w, noise)
+
+
+def _without_noise(net: Generator, w: jax.Array):
+    return net.synthesis.image_and_features(w, "none")
+
+
+def image_and_features(generator: Generator, w: jax.Array, *noise):
+    return apply(generator, _synthesis, w, *noise)
+
+
+@pytest.mark.parametrize(("name", "resolution"), [("g32", 32), ("g256", 256), ("g1024", 1024)])
+def test_parity_with_official_code(name: str, resolution: int):
+    generator, prefix = official(name, resolution), f"sg2_{name}"
+    styles = generator.config.num_styles
+    batch = 1 if resolution == 1024 else 2
+
+    w = generator.mapping(latent(f"{prefix}/z", (2, 512)))
+    w_avg = generator.mapping(latent(f"{prefix}/zmean", (64, 512))).mean(0)
+    truncated = truncate(broadcast_styles(w, styles), w_avg, 0.7)[:batch]
+    found = {"w_from_z": w, "truncation_latent": w_avg[None], "lat_z_trunc": truncated[:, [0, -1]]}
+    found["img_z_trunc"] = nchw(image_and_features(generator, truncated)[0])
+    w_plus = latent(f"{prefix}/wplus", (2, styles, 512), 0.5)[:batch]
+    image, features = image_and_features(generator, w_plus)
+    found |= {"img_wplus": nchw(image), "feat_wplus": nchw(features[:1])}
+    if resolution < 1024:
+        index = networks.manifest(f"sg2_generator/{name}")["inject_index"]
+        second = generator.mapping(latent(f"{prefix}/z2", (2, 512)))
+        mixed = mix_styles(broadcast_styles(w, styles), broadcast_styles(second, styles), index)
+        shapes = [conv.noise.shape for block in generator.synthesis.blocks for conv in block.convs]
+        noise = [latent(f"{prefix}/noise{i}", (1, 1, *shape))[:, 0] for i, shape in enumerate(shapes)]
+        single = broadcast_styles(latent(f"{prefix}/w", (2, 512), 0.5), styles)
+        found |= {
+            "lat_mix": mixed,
+            "img_mix": nchw(image_and_features(generator, mixed)[0]),
+            "img_w": nchw(image_and_features(generator, single)[0]),
+            "img_explicit_noise": nchw(image_and_features(generator, w_plus, noise)[0]),
+        }
+    networks.assert_parity(found, f"sg2_generator/{name}", BOUND)
+
+
+def small(resolution: int = 32, **fields) -> Generator:
+    config = GeneratorConfig(resolution, channel_widths(resolution, 512, 16), z_dim=24, w_dim=32, **fields)
+    return networks.random(lambda: Generator(config, rngs=nnx.Rngs(0)))
+
+
+def synthesise(generator: Generator, w: jax.Array, *noise) -> jax.Array:
+    return image_and_features(generator, w, *noise)[0]
+
+
+def random_w(generator: Generator, batch: int = 2) -> jax.Array:
+    config = generator.config
+    return jax.random.normal(jax.random.key(1), (batch, config.num_styles, config.w_dim))
+
+
+def test_parameter_counts():
+    """The counts of the public models, noise maps left out."""
+    for resolution, multiplier, count in ((256, 2, 30_034_338), (1024, 2, 30_370_060), (1024, 1, 24_900_764)):
+        config = GeneratorConfig.rosinality(resolution, multiplier)
+        state = nnx.state(nnx.eval_shape(lambda config=config: Generator(config, rngs=nnx.Rngs(0))), nnx.Param)
+        assert sum(leaf.size for leaf in jax.tree.leaves(state)) == count
+
+
+def test_demodulation_keeps_unit_variance():
+    """With unit-variance inputs and any style, a demodulated convolution has outputs of unit variance (section 2.2)."""
+    conv = small(64).synthesis.blocks[1].conv1
+    x = jax.random.normal(jax.random.key(0), (8, 64, 64, 16))
+    w = 3 * jax.random.normal(jax.random.key(1), (8, 32))
+    deviation = ModulatedConv.__call__(conv, x, w)[:, 1:-1, 1:-1].std(axis=(1, 2))
+    assert np.abs(np.asarray(deviation) - 1).max() < 0.1
+
+
+def test_truncation_zero_is_the_mean_image():
+    generator = small()
+    w_avg = mean_w(generator.mapping, jax.random.key(0), samples=64, chunk=16)
+    w = broadcast_styles(generator.mapping(jax.random.normal(jax.random.key(1), (3, 24))), 8)
+    image = synthesise(generator, truncate(w, w_avg, 0.0))
+    np.testing.assert_array_equal(image[0], image[2])
+    np.testing.assert_allclose(image[:1], synthesise(generator, broadcast_styles(w_avg[None], 8)), atol=1e-5)
+
+
+def test_truncation_cutoff_leaves_later_styles():
+    w, w_avg = jax.random.normal(jax.random.key(0), (2, 8, 32)), jnp.ones(32)
+    truncated = truncate(w, w_avg, 0.5, cutoff=3)
+    np.testing.assert_array_equal(truncated[:, 3:], w[:, 3:])
+    np.testing.assert_allclose(truncated[:, :3], 1 + 0.5 * (w[:, :3] - 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("index", [2, 4, 6])
+def test_mixing_leaves_lower_resolutions_unchanged(index: int):
+    """Styles from `index` on do not reach the blocks before index / 2: their activations stay the same, bit for bit."""
+    generator = small(32)
+    w = random_w(generator)
+    other = mix_styles(w, random_w(generator)[::-1], index)
+    blocks = list(generator.synthesis.blocks)[: index // 2]  # these use the styles 0 .. index - 1
+    np.testing.assert_array_equal(features_of(blocks, generator, w), features_of(blocks, generator, other))
+    assert np.abs(synthesise(generator, w) - synthesise(generator, other)).max() > 1e-3
+
+
+def features_of(blocks, generator: Generator, w: jax.Array) -> jax.Array:
+    x = jnp.broadcast_to(generator.synthesis.const[...], (len(w), *generator.synthesis.const.shape))
+    style = 0
+    for block in blocks:
+        for conv in block.convs:
+            x = conv(x, w[:, style], conv.noise[...])
+            style += 1
+    return x
+
+
+def test_a_row_of_a_batch_equals_batch_one():
+    generator = small()
+    w = random_w(generator, 4)
+    images = synthesise(generator, w)
+    np.testing.assert_allclose(images[2:3], synthesise(generator, w[2:3]), atol=2e-5)
+
+
+@pytest.mark.parametrize("resolution", [8, 16, 32, 64])
+@pytest.mark.parametrize("widths", [{"channel_multiplier": 1}, {"channel_base": 1024}, {"channel_max": 24}])
+def test_every_size_and_width(resolution: int, widths: dict):
+    make = GeneratorConfig.rosinality if "channel_multiplier" in widths else GeneratorConfig.nvlabs_ada
+    config = make(resolution, **widths, z_dim=16, w_dim=16, mapping_layers=2)
+    shapes = jax.eval_shape(
+        lambda w: Generator(config, rngs=nnx.Rngs(0)).synthesis(w), jnp.zeros((1, config.num_styles, 16))
+    )
+    assert shapes.shape == (1, resolution, resolution, 3) and config.num_styles == 2 * resolution.bit_length() - 4
+    if max(config.channels) <= 256:
+        image = synthesise(
+            networks.random(lambda: Generator(config, rngs=nnx.Rngs(0))), jnp.ones((1, config.num_styles, 16))
+        )
+        assert np.isfinite(image).all() and image.std() > 0
+
+
+def test_noise_modes():
+    generator = small()
+    w = random_w(generator)
+    const, none = synthesise(generator, w), apply(generator, _without_noise, w)[0]
+    first, again, other = (synthesise(generator, w, jax.random.key(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    for a, b in itertools.combinations((const, none, first, other), 2):
+        assert np.abs(a - b).max() > 1e-2
+    maps = [conv.noise[...] for block in generator.synthesis.blocks for conv in block.convs]
+    np.testing.assert_array_equal(synthesise(generator, w, maps), const)
+    per_sample = [jnp.stack([m, 0 * m]) for m in maps]
+    np.testing.assert_allclose(synthesise(generator, w, per_sample), jnp.stack([const[0], none[1]]), atol=2e-5)
+
+
+def test_conditional_mapping_uses_the_label():
+    generator = small(label_dim=3)
+    z = jax.random.normal(jax.random.key(0), (2, 24))
+    first, second = (generator.mapping(z, jax.nn.one_hot(jnp.array([i, i]), 3)) for i in (0, 1))
+    assert np.abs(first - second).max() > 1e-3
+    assert mean_w(generator.mapping, jax.random.key(0), samples=8, chunk=4).shape == (32,)
+    with pytest.raises(ValueError, match=r"labels of shape \[B, 3\]"):
+        generator.mapping(z)
+    with pytest.raises(ValueError, match="takes no labels"):
+        small().mapping(z, jnp.ones((2, 3)))
+
+
+def test_mean_w_does_not_depend_on_chunks_beyond_rounding():
+    mapping = small().mapping
+    mean = mean_w(mapping, jax.random.key(0), samples=20_000, chunk=10_000)
+    other = mean_w(mapping, jax.random.key(1), samples=20_000, chunk=1_000)
+    spread = mapping(jax.random.normal(jax.random.key(2), (1000, 24))).std()
+    assert np.abs(mean - other).max() < 6 * spread / np.sqrt(10_000)
+
+
+def test_clamp_bounds_activations():
+    generator = small(conv_clamp=0.25)
+    image, features = image_and_features(generator, 10 * random_w(generator))
+    assert np.abs(features).max() <= 0.25 and np.abs(image).max() <= 0.25 * 4
+
+
+def test_gradient_equals_finite_differences():
+    generator = small(8)
+    w = random_w(generator, 1)
+    probe = jax.random.normal(jax.random.key(3), (1, 8, 8, 3))
+
+    def score(w):
+        return jnp.vdot(synthesise(generator, w), probe)
+
+    direction = jax.random.normal(jax.random.key(4), w.shape)
+    analytic = jnp.vdot(jax.grad(score)(w), direction)
+    step = 1e-3  # small enough that hardly any activation changes sign
+    numeric = (score(w + step * direction) - score(w - step * direction)) / (2 * step)
+    np.testing.assert_allclose(analytic, numeric, rtol=2e-2)
+
+
+def test_bfloat16_stays_near_float32():
+    generator = small()
+    low = networks.random(lambda: Generator(generator.config, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+    w = random_w(generator)
+    image, rounded = synthesise(generator, w), synthesise(low, w)
+    assert rounded.dtype == jnp.float32
+    assert networks.error(rounded, np.asarray(image)) < 0.1
+
+
+def test_wrong_inputs_are_named():
+    generator = small()
+    with pytest.raises(ValueError, match=r"w has shape \(2, 32\), expected \[B, 8, 32\]"):
+        generator.synthesis(jnp.zeros((2, 32)))
+    with pytest.raises(ValueError, match="got 3 noise maps, expected 7"):
+        generator.synthesis(random_w(generator), [jnp.zeros((4, 4))] * 3)
+    with pytest.raises(ValueError, match="noise is 'random'"):
+        generator.synthesis(random_w(generator), "random")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="resolution 24 cannot have"):
+        GeneratorConfig(24, (8, 8, 8))
+    with pytest.raises(ValueError, match="resolution 4 "):
+        GeneratorConfig(4, (8,))
