@@ -48,8 +48,7 @@ def picture_grid(columns: Sequence[str], rows: Iterable[GridRow], cell_height: i
       u8[H, W, 3]. Raises ValueError if a row has more pictures than there are columns.
     """
     size = text_size(cell_width)
-    font = ImageFont.load_default(size)
-    line = round(1.5 * size)
+    font, line = _font(size), round(1.5 * size)
     width = 2 * MARGIN + len(columns) * (cell_width + GAP) - GAP
     header = Image.new("RGB", (width, MARGIN + (line + GAP if any(columns) else 0)), PAPER)
     for i, title in enumerate(columns):
@@ -98,7 +97,7 @@ def change_figure(change: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     """
     count, height, width = change.shape
     size = text_size(width)
-    font, line = ImageFont.load_default(size), round(1.5 * size)
+    font, line = _font(size), round(1.5 * size)
     total = float(change.mean(axis=(1, 2)).sum())
     shares = change.mean(axis=(1, 2)) / total if total > 0 else np.zeros(count)
     top = float(change.max())
@@ -123,6 +122,12 @@ def change_figure(change: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     draw.line((MARGIN, base, right, base), fill=FAINT_INK)
     _colour_scale(bars, top, base + line, line, font)
     return np.concatenate([maps, np.asarray(bars)])
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont), "this Pillow was built without FreeType; install the usual wheel"
+    return font
 
 
 def _bar_colour(share: float, shares: np.ndarray) -> Colour:

@@ -1,0 +1,228 @@
+"""Invert photos into a folder: reading, device and writing overlap, memory is bounded, a killed job continues."""
+
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import einops
+import jax
+import jax.monitoring
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.folder import Batch, ImageError, Photo, batches, file_checksum, list_photos
+from restyle_jax.jobs.options import InvertOptions, load_models, passes
+from restyle_jax.jobs.outputs import OutputError, OutputFolder
+from restyle_jax.jobs.records import Inverted, Records, Timing, choose_outputs
+from restyle_jax.jobs.report import PRODUCTS, Run, average_image_file, is_complete, write_reports
+from restyle_jax.model import Model, invert
+from restyle_jax.ops.images import to_bytes
+from restyle_jax.refine import Inversion
+
+THREADS = min(8, os.cpu_count() or 2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: photos inverted now, photos that were done before, and why others were skipped."""
+
+    inverted: int
+    done_before: int
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+def invert_folder(
+    inputs: Sequence[Path], output: Path, options: InvertOptions, say: Callable[[str], None] = tqdm.write
+) -> Outcome:
+    """Invert every photo in `inputs` (files and folders) into the folder `output`; `restyle invert --help` lists its files.
+
+    Unreadable photos are skipped and named in the outcome. Photos that an earlier run finished are not done again.
+    `say` receives messages for people.
+
+    Raises:
+      ImageError: an input does not exist or there are no photos.
+      OutputError: `output` cannot be used or written.
+      CheckpointError: a checkpoint cannot be read, lacks a network, or two checkpoints do not fit together.
+    """
+    photos = list_photos(inputs, exclude=output)
+    identity = options.identity()
+    with OutputFolder.claim(output, "invert") as folder:
+        records = None if options.overwrite else Records(folder)
+        if records is not None:
+            folder.expect(identity)
+            _refuse_changed(photos, records, output)
+        todo = [photo for photo in photos if records is None or photo.name not in records.inverted]
+        if records is not None and not todo and is_complete(folder, records):
+            say(f"Nothing to do: all {len(photos)} photos are inverted already, in {output}.")
+            return Outcome(0, len(photos))
+
+        models = load_models(options) if todo else None
+        if records is None:
+            folder.clear(PRODUCTS)
+            records = Records(folder)
+        folder.start(identity)
+        before = len(records.inverted)
+        skipped: dict[str, str] = {}
+        if models is not None:
+            batch_size = min(
+                options.batch_size, len(photos)
+            )  # not len(todo): a continued job repeats the whole one's shapes
+            skipped = _Job(folder, records, options, *models, batch_size, say).run(todo)
+        if records.inverted:
+            say("Writing latents.npz, metrics.json, grid.png and change.png ...")
+            write_reports(folder, records, photos, skipped)
+        return Outcome(len(records.inverted) - before, before, skipped)
+
+
+def _refuse_changed(photos: Sequence[Photo], records: Records, output: Path) -> None:
+    """Raise OutputError if finished results belong to photos of the same name but other content."""
+    changed = []
+    for photo in photos:
+        known = records.inverted.get(photo.name)
+        if known is not None:
+            stat = photo.path.stat()
+            touched = (stat.st_size, stat.st_mtime_ns) != (known.size, known.modified)
+            if touched and file_checksum(photo.path) != known.checksum:
+                changed.append(photo.name)
+    if changed:
+        raise OutputError(
+            f"{output}: holds results of other photos with the same names ({len(changed)}, such as {changed[0]}). Choose "
+            "another --output, or add --overwrite to replace the results."
+        )
+
+
+class _CompileClock:
+    """Adds up the seconds that JAX spends on tracing and compiling while the clock is open."""
+
+    def __enter__(self) -> "_CompileClock":
+        self.seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        jax.monitoring.unregister_event_duration_listener(self._listen)
+
+    def _listen(self, event: str, duration_secs: float, **_: object) -> None:
+        if event.startswith("/jax/core/compile/"):
+            self.seconds += duration_secs
+
+
+@dataclass
+class _Job:
+    """One run over a list of photos with loaded models."""
+
+    folder: OutputFolder
+    records: Records
+    options: InvertOptions
+    model: Model
+    first: Model | None
+    batch_size: int
+    say: Callable[[str], None]
+
+    def run(self, photos: Sequence[Photo]) -> dict[str, str]:
+        """Invert and record all readable photos; returns why others were skipped, by name."""
+        taken = [inverted.output for inverted in self.records.inverted.values()]
+        outputs = choose_outputs([photo.name for photo in photos], taken)
+        average = np.asarray((self.first or self.model).average.y[0])
+        self.folder.write_png(average_image_file(self.folder), to_bytes(average))
+        self._describe()
+        skipped: dict[str, str] = {}
+        writing: deque[Future[int]] = deque()
+        with (
+            tqdm(total=len(photos), unit="image", desc="Inverting", dynamic_ncols=True) as bar,
+            ThreadPoolExecutor(1, "commit") as committer,
+            ThreadPoolExecutor(THREADS, "write-pictures") as writers,
+            _CompileClock() as clock,
+        ):
+
+            def skip(photo: Photo, error: ImageError) -> None:
+                skipped[photo.name] = str(error)
+                self.say(f"Skipped {error}")
+                bar.update()
+
+            height, width = average.shape[:2]
+            for batch in batches(photos, height, width, self.batch_size, on_error=skip, workers=THREADS):
+                inversion, timing = self._invert(batch.images, clock)
+                while writing:  # at most one batch is being written while the next is computed
+                    bar.update(writing.popleft().result())
+                writing.append(committer.submit(self._commit, batch, inversion, timing, average, outputs, writers))
+            while writing:
+                bar.update(writing.popleft().result())
+        return skipped
+
+    def _describe(self) -> None:
+        """Save what the reports say about this run."""
+        options, geometry, device = self.options, self.model.geometry, jax.devices()[0]
+        names = [f"step {i + 1}" for i in range(passes(self.model, options.steps))]
+        if self.first is not None:
+            names = [f"bootstrap {i + 1}" for i in range(passes(self.first, options.bootstrap_steps))] + names
+        packages = ("restyle_jax", "jax", "jaxlib", "flax", "numpy", "pillow")
+        run = Run(
+            names,
+            geometry.height,
+            geometry.width,
+            {**options.description(), "batch_size": self.batch_size},
+            {"python": platform.python_version(), **{name: version(name) for name in packages}},
+            {"platform": device.platform, "kind": device.device_kind, "host": platform.platform()},
+        )
+        run.save(self.folder)
+
+    def _invert(self, images: np.ndarray, clock: _CompileClock) -> tuple[Inversion, Timing]:
+        started, compiled = time.perf_counter(), clock.seconds
+        inversion = invert(
+            self.model,
+            images,
+            self.options.steps,
+            resize_outputs=self.options.resize_outputs,
+            bootstrap_from=self.first,
+            bootstrap_steps=self.options.bootstrap_steps,
+        )
+        jax.block_until_ready(inversion)
+        compiling = clock.seconds - compiled
+        return inversion, Timing(max(time.perf_counter() - started - compiling, 0.0), compiling, len(images))
+
+    def _commit(
+        self,
+        batch: Batch,
+        inversion: Inversion,
+        timing: Timing,
+        average: np.ndarray,
+        outputs: Mapping[str, str],
+        writers: ThreadPoolExecutor,
+    ) -> int:
+        """Write a batch's pictures, then record it; returns its number of photos."""
+        rows = len(batch.photos)  # padding ends here
+        latents, images = (np.asarray(part)[:, :rows] for part in inversion)
+
+        def write(place: tuple[int, int]) -> np.ndarray:
+            row, step = place
+            target = self.folder.root / "steps" / str(step + 1) / outputs[batch.photos[row].name]
+            self.folder.write_png(target, to_bytes(images[step, row]))
+            return at_encoder_size(images[step, row], *average.shape[:2])
+
+        places = [(row, step) for row in range(rows) for step in range(len(images))]
+        small = einops.rearrange(list(writers.map(write, places)), "(row step) h w c -> row step h w c", row=rows)
+        l2 = np.square(small - batch.images[:rows, None]).mean(axis=(2, 3, 4), dtype=np.float64)
+        estimates = np.concatenate([np.broadcast_to(average, (rows, 1, *average.shape)), small], axis=1)
+        change = np.abs(np.diff(estimates, axis=1)).mean(axis=-1).sum(axis=0, dtype=np.float64)
+        photos = []
+        for photo, errors in zip(batch.photos, l2, strict=True):
+            stat, checksum = photo.path.stat(), file_checksum(photo.path)
+            rounded = [float(f"{error:.7g}") for error in errors]
+            photos.append(Inverted(photo.name, outputs[photo.name], stat.st_size, stat.st_mtime_ns, checksum, rounded))
+        self.records.commit(photos, np.swapaxes(latents, 0, 1), change, timing)
+        return rows
+
+
+def at_encoder_size(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A saved result f32[H, W, 3] as the encoder sees it, f32[height, width, 3]: mean of blocks, or repeated pixels."""
+    if image.shape[0] >= height:
+        return einops.reduce(image, "(h i) (w j) c -> h w c", "mean", h=height, w=width)
+    factor = height // image.shape[0]
+    return einops.repeat(image, "h w c -> (h i) (w j) c", i=factor, j=factor)

@@ -1,0 +1,115 @@
+"""What an inversion job is asked to do: its settings, their identity, and the models that they name."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from restyle_jax import checkpoints
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs.outputs import Setting
+from restyle_jax.model import Model
+
+FINGERPRINT_PIECES = 17
+FINGERPRINT_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class InvertOptions:
+    """What to invert with. `batch_size` changes the speed, not the results; `dtype` is "float32" or "bfloat16"."""
+
+    checkpoint: Path
+    steps: int = 5
+    batch_size: int = 4
+    resize_outputs: bool = False
+    bootstrap_from: Path | None = None
+    bootstrap_steps: int = 1
+    dtype: str = "float32"
+    overwrite: bool = False
+
+    def description(self) -> dict[str, Setting]:
+        """The settings that results depend on, for people to read."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "steps": self.steps,
+            "resize_outputs": self.resize_outputs,
+            "bootstrap_from": str(self.bootstrap_from) if self.bootstrap_from else None,
+            "bootstrap_steps": self.bootstrap_steps if self.bootstrap_from else None,
+            "dtype": self.dtype,
+        }
+
+    def identity(self) -> dict[str, Setting]:
+        """The same with hashes for file names: two runs may share an output folder only if these agree.
+
+        Raises CheckpointError if a checkpoint cannot be read.
+        """
+        bootstrap = fingerprint(self.bootstrap_from) if self.bootstrap_from else None
+        return {**self.description(), "checkpoint": fingerprint(self.checkpoint), "bootstrap_from": bootstrap}
+
+
+def fingerprint(path: Path) -> str:
+    """A short hash of a checkpoint's size and of evenly spaced pieces of it, which takes milliseconds for gigabytes.
+
+    Raises CheckpointError if it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+            size = part.stat().st_size
+            digest.update(str(size).encode())
+            last = max(size - FINGERPRINT_PIECE_BYTES, 0)
+            with part.open("rb") as file:
+                for offset in np.linspace(0, last, FINGERPRINT_PIECES, dtype=np.int64):
+                    file.seek(int(offset))
+                    digest.update(file.read(FINGERPRINT_PIECE_BYTES))
+    except OSError as error:
+        raise CheckpointError.explain(
+            path, found=error.strerror or str(error), expected="a checkpoint", remedy="check the path"
+        ) from error
+    return digest.hexdigest()[:16]
+
+
+def load_models(options: InvertOptions) -> tuple[Model, Model | None]:
+    """The model to invert with, and the one to bootstrap from.
+
+    Raises:
+      CheckpointError: a checkpoint cannot be read, lacks an encoder or a generator, or the two do not fit together.
+    """
+    model = _load(options.checkpoint, options.dtype)
+    if options.bootstrap_from is None:
+        return model, None
+    first = _load(options.bootstrap_from, options.dtype)
+    if _sizes(first) != _sizes(model):
+        raise CheckpointError.explain(
+            options.bootstrap_from,
+            found=_sizes(first),
+            expected=f"the same as in {options.checkpoint}, which has {_sizes(model)}",
+            remedy="bootstrap from a model of the same size",
+        )
+    return model, first
+
+
+def _load(path: Path, dtype: str) -> Model:
+    model = checkpoints.load(path, dtype=jnp.dtype(dtype))
+    try:
+        model.require_encoder()
+        model.require_generator()
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    return model
+
+
+def _sizes(model: Model) -> str:
+    generator, w_avg = model.require_generator()
+    height, width = model.geometry.height, model.geometry.width
+    return (
+        f"K = {w_avg.shape[0]} styles of {w_avg.shape[1]} numbers, a {generator.config.resolution}-px generator and inputs "
+        f"of {height} x {width}"
+    )
+
+
+def passes(model: Model, steps: int) -> int:
+    """How many refinements `model` makes when asked for `steps`: a single-pass encoder (3 channels) makes one."""
+    return 1 if model.require_encoder().config.in_channels == 3 else steps

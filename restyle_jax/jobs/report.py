@@ -1,0 +1,140 @@
+"""The files that sum up an inversion job: latents.npz, metrics.json, grid.png, change.png and change.npz."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+from data_pipelines.folder import ImageError, Photo, read_photo
+from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.jobs.records import Inverted, Records
+from restyle_jax.viz import GridRow, change_figure, picture_grid
+
+PRODUCTS = ("steps", "latents.npz", "metrics.json", "grid.png", "grid_[0-9]*.png", "change.png", "change.npz")
+"""Everything that an inversion job puts into its folder, as glob patterns."""
+
+# A page of the grid holds as many rows as fit into these, so that its memory is bounded and image viewers can open it.
+PAGE_ROWS = 128
+PAGE_PIXELS = 30_000_000
+MAX_PAGES = 8
+LARGE_CELLS_PIXELS = 16_000_000  # up to this, cells are as large as the encoder's input, beyond it half that
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the reports say about a run: names of the N steps, the encoder's input size, settings, versions, device."""
+
+    steps: list[str]
+    height: int
+    width: int
+    settings: Mapping[str, Setting]
+    versions: Mapping[str, str]
+    device: Mapping[str, str | int]
+
+    def save(self, folder: OutputFolder) -> None:
+        folder.write_json(folder.work / "run.json", asdict(self))
+
+    @classmethod
+    def load(cls, folder: OutputFolder) -> "Run":
+        return cls(**json.loads((folder.work / "run.json").read_text(encoding="utf-8")))
+
+
+def average_image_file(folder: OutputFolder) -> Path:
+    """Where a job keeps the picture of the average code, the grid's second column."""
+    return folder.work / "average.png"
+
+
+def is_complete(folder: OutputFolder, records: Records) -> bool:
+    """Whether the reports exist and cover every finished photo."""
+    files = [folder.root / name for name in ("latents.npz", "metrics.json", "grid.png", "change.png", "change.npz")]
+    if not all(file.exists() for file in files):
+        return False
+    metrics = json.loads((folder.root / "metrics.json").read_text(encoding="utf-8"))
+    return set(metrics["images"]) == set(records.inverted)
+
+
+def write_reports(folder: OutputFolder, records: Records, photos: Sequence[Photo], skipped: Mapping[str, str]) -> None:
+    """Write all reports about the finished photos (at least one).
+
+    `photos` are this run's inputs, for the first column of the grid; `skipped` says why each unreadable photo is missing.
+    `metrics.json` comes last: `is_complete` relies on it.
+    """
+    run = Run.load(folder)
+    assert records.change_sum is not None
+    with folder.writing_npz(folder.root / "latents.npz") as add:
+        for name, latents in records.latents():
+            add(name, latents)
+    change = (records.change_sum / len(records.inverted)).astype(np.float32)
+    with folder.writing_npz(folder.root / "change.npz") as add:
+        add("maps", change)
+    folder.write_png(folder.root / "change.png", change_figure(change, run.steps))
+    for number, page in enumerate(_grid_pages(folder, records, run, photos), start=1):
+        folder.write_png(folder.root / ("grid.png" if number == 1 else f"grid_{number}.png"), page)
+    folder.write_json(folder.root / "metrics.json", _metrics(records, run, change, skipped))
+
+
+def _metrics(records: Records, run: Run, change: np.ndarray, skipped: Mapping[str, str]) -> dict:
+    images = [records.inverted[name] for name in sorted(records.inverted)]
+    amounts = change.mean(axis=(1, 2))
+    return {
+        "mean": {
+            "l2": np.mean([image.l2 for image in images], axis=0).tolist(),
+            "share_of_change": (amounts / max(float(amounts.sum()), 1e-12)).tolist(),
+        },
+        "seconds_per_image": median(timing.seconds / timing.slots for timing in records.timings),
+        "compile_seconds": sum(timing.compile_seconds for timing in records.timings),
+        "steps": run.steps,
+        "settings": run.settings,
+        "versions": run.versions,
+        "device": run.device,
+        "skipped": skipped,
+        "images": {image.name: {"l2": image.l2, "file": image.output} for image in images},
+    }
+
+
+def _grid_pages(folder: OutputFolder, records: Records, run: Run, photos: Sequence[Photo]) -> Iterator[np.ndarray]:
+    """Pages of the grid, u8[H, W, 3]: input, average image and every step, one row per photo, for the first pages' photos."""
+    columns = ["input", "average", *run.steps]
+    names = sorted(records.inverted)
+    whole = len(names) * len(columns) * run.height * run.width
+    shrink = 1 if whole <= LARGE_CELLS_PIXELS else 2
+    height, width = run.height // shrink, run.width // shrink
+    rows = max(1, min(PAGE_ROWS, PAGE_PIXELS // (len(columns) * height * width)))
+    paths = {photo.name: photo.path for photo in photos}
+    average = _thumbnail(Image.open(average_image_file(folder)), height, width)
+
+    def row(name: str) -> GridRow:
+        inverted = records.inverted[name]
+        steps = [_thumbnail(image, height, width) for image in _step_images(folder, inverted)]
+        notes = ["", "", *(f"L2 {value:.4f}" for value in inverted.l2)]
+        return GridRow(name, [_input(paths.get(name), height, width), average, *steps], notes)
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, min(len(names), MAX_PAGES * rows), rows):
+            yield picture_grid(columns, pool.map(row, names[start : start + rows]), height, width)
+
+
+def _step_images(folder: OutputFolder, inverted: Inverted) -> Iterator[Image.Image]:
+    for i in range(1, len(inverted.l2) + 1):
+        with Image.open(folder.root / "steps" / str(i) / inverted.output) as image:
+            yield image
+
+
+def _input(path: Path | None, height: int, width: int) -> np.ndarray | None:
+    """The photo as the encoder sees it, or None if it is not among this run's inputs any more."""
+    if path is None:
+        return None
+    try:
+        return np.asarray(read_photo(path).resize((width, height), Image.Resampling.BILINEAR))
+    except ImageError:
+        return None  # it could be read when it was inverted; the grid shows an empty cell
+
+
+def _thumbnail(image: Image.Image, height: int, width: int) -> np.ndarray:
+    resized = image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(resized)

@@ -1,0 +1,194 @@
+"""The `restyle` command as a user runs it: real processes, exit statuses, messages, kills and full disks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restyle_jax.cli import compilation_cache, main
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One compilation cache for all processes, as users have."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(24):
+        path = folder / ("nested" if i % 2 else "") / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((400, 300)).save(path)
+    return folder
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from restyle_jax.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def start(cache: Path, *arguments: object, limit: int | None = None) -> subprocess.Popen[str]:
+    """A running `restyle`; no file of it may grow beyond `limit` bytes."""
+    program = ["-m", "restyle_jax"] if limit is None else ["-c", LIMITED, str(limit)]
+    return subprocess.Popen(
+        [sys.executable, *program, *map(str, arguments)],
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, error = process.communicate(timeout=120)
+    assert "Traceback" not in error, error
+    return process.returncode, out, error
+
+
+def invert(photos: Path, output: Path) -> list[object]:
+    return ["invert", "--checkpoint", tiny.checkpoint(), "--input", photos, "--output", output, "--batch-size", 2]
+
+
+def results(folder: Path) -> dict[str, bytes | dict]:
+    """Contents of all visible files; of the metrics, all but the times."""
+    found: dict[str, bytes | dict] = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".restyle" not in path.parts
+    }
+    metrics = json.loads((folder / "metrics.json").read_text())
+    found["metrics.json"] = {key: value for key, value in metrics.items() if "seconds" not in key}
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path, photos: Path) -> dict[str, bytes | dict]:
+    """The results of a job that nobody disturbs."""
+    output = tmp_path_factory.mktemp("whole") / "out"
+    status, out, error = finish(start(cache, *invert(photos, output)))
+    assert status == 0, error
+    assert "24 photo(s) inverted" in out and str(cache) in error and "24/24" in error
+    assert list(cache.iterdir()), "compiled programs are kept"
+    return results(output)
+
+
+def test_killed_at_any_moment_and_started_again(tmp_path: Path, cache: Path, photos: Path, whole: dict) -> None:
+    output = tmp_path / "out"
+    for finished in (1, 5):
+        process = start(cache, *invert(photos, output))
+        while len(list(output.glob(".restyle/batches/*"))) < finished:
+            assert process.poll() is None, "the job ended before it could be killed"
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        process.communicate()
+    done = len(list(output.glob(".restyle/batches/*")))
+    assert 5 <= done < 12 and not (output / "latents.npz").exists()
+    for path in output.glob("steps/**/*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+    status, _, error = finish(start(cache, *invert(photos, output)))
+    assert status == 0, error
+    assert results(output) == whole
+
+
+def test_no_space_left(tmp_path: Path, cache: Path, photos: Path, whole: dict) -> None:
+    output = tmp_path / "out"
+    largest = max(len(content) for name, content in whole.items() if isinstance(content, bytes))
+    for limit in (20_000, largest - 1):  # no batch can be recorded; the last report does not fit
+        status, _, error = finish(start(cache, *invert(photos, output), limit=limit))
+        assert status == 1
+        assert "cannot be written (File too large)" in error and "run the same command again" in error
+        assert not (output / "metrics.json").exists()
+        assert not list((output / ".restyle" / "unfinished").iterdir())
+    assert len(list(output.glob(".restyle/batches/*"))) == 12
+    assert finish(start(cache, *invert(photos, output)))[0] == 0
+    assert results(output) == whole
+
+
+def test_help_and_inspect_start_without_computing() -> None:
+    script = (
+        "import sys; from restyle_jax.cli import main\n"
+        "try: main(['invert', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and "latents.npz" in done.stdout
+
+
+def test_user_errors_are_one_message(tmp_path: Path, cache: Path, photos: Path) -> None:
+    text = tmp_path / "model.pt"
+    text.write_text("not a checkpoint")
+    (tmp_path / "empty").mkdir()
+    for arguments, expected in (
+        (invert(tmp_path / "empty", tmp_path / "out"), "no photos found"),
+        (["inspect", text], "model.pt"),
+        (["generate", "--checkpoint", text, "--output", tmp_path / "out", "--seeds", "0"], "model.pt"),
+    ):
+        status, out, error = finish(start(cache, *arguments))
+        assert status == 1 and not out
+        assert expected in error and error.splitlines()[-1].startswith("restyle: error: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "arguments are required"),
+        (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--steps", "0"], "at least 1"),
+        (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--batch-size", "two"], "got 'two'"),
+        (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "3-1"], "ascending range"),
+        (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "1,,2"], "neither a seed nor a range"),
+        (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0-99999999999"], "ascending range"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_generate_convert_inspect_export(tmp_path: Path, cache: Path) -> None:
+    output = tmp_path / "faces"
+    arguments = ["generate", "--checkpoint", tiny.checkpoint(), "--output", output, "--seeds", "0-2,9"]
+    status, out, error = finish(start(cache, *arguments, "--no-compilation-cache"))
+    assert status == 0, error
+    assert "4 picture(s)" in out and "cache" not in error
+    assert {path.name for path in output.glob("seed*.png")} == {f"seed{i:04d}.png" for i in (0, 1, 2, 9)}
+
+
+def test_inspect_and_convert_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "copy"
+    assert main(["convert", str(tiny.checkpoint()), str(copy)]) == 0
+    assert main(["inspect", "--json", str(copy)]) == 0
+    printed = capsys.readouterr().out.partition("\n")
+    assert json.loads(printed[2])["num_styles"] == 6
+    assert main(["inspect", str(copy)]) == 0
+    assert "K = 6 styles" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    assert compilation_cache() == tmp_path
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert compilation_cache() == tmp_path / "restyle_jax" / "xla"
