@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from data_pipelines.folder import ImageError
@@ -29,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large photos are decoded one at a time
+            warnings.filterwarnings(
+                "ignore", module=r"PIL\."
+            )  # about odd tags and large photos that are read all the same
             return parsed.run(parsed)
     except USER_ERRORS as error:
         return _fail(_message(error))
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "convert", "turn a checkpoint into restyle_jax's own format", cli_texts.CONVERT, _convert
     )
     convert.add_argument("source", metavar="SRC", type=Path, help="the checkpoint")
-    convert.add_argument("target", metavar="DST_DIR", type=Path, help="the folder to write; must not exist yet")
+    convert.add_argument("target", metavar="DST_DIR", type=Path, help="the folder to write")
 
     export = _command(commands, "export", "turn a checkpoint into an official PyTorch file", cli_texts.EXPORT, _export)
     export.add_argument("source", metavar="SRC", type=Path, help="the checkpoint")
@@ -250,7 +251,7 @@ def _invert(parsed: argparse.Namespace) -> int:
         print(f"{outcome.inverted} photo(s) inverted, results in {parsed.output}")
     if outcome.skipped:
         return _fail(
-            f"{len(outcome.skipped)} photos could not be read and were skipped (named above); all others are done."
+            f"{len(outcome.skipped)} photo(s) could not be read and were skipped, see above; all others are done."
         )
     return 0
 

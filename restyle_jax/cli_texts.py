@@ -9,6 +9,10 @@ what it writes into DIR:
                           (long folders go on in grid_2.png, ..., up to 8 pages)
   change.png, change.npz  where each step changed the pictures, and how much
 
+Photos are named by their path inside the folder that was given. If several inputs share
+names, all are named by their path from the folder that holds every input. Where only the
+extension differs (a.jpg, a.png), the results keep it: a.jpg.png, a.png.png.
+
 Photos may have any size, colour mode and EXIF orientation; transparency is laid over
 white, colour profiles are ignored. They are resized to the encoder's input (256 x 256;
 cars 192 x 256) without keeping the aspect ratio, as the networks were trained: crop or

@@ -1,10 +1,14 @@
 """Listing, damaged files and batching of photos, on real files."""
 
 import os
+import tempfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from data_pipelines.folder import (
@@ -143,3 +147,21 @@ def test_no_readable_photo_gives_no_batch(tmp_path: Path) -> None:
 def test_checksum_depends_on_content_only(tmp_path: Path) -> None:
     first, second = save(tmp_path / "a.png", colour=1), save(tmp_path / "b.png", colour=1)
     assert file_checksum(first) == file_checksum(second) != file_checksum(save(tmp_path / "c.png", colour=2))
+
+
+@pytest.mark.filterwarnings("ignore")  # about odd tags, before it decides to read or to refuse
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM"]), st.data())
+def test_damage_never_stops_the_others(kind: str, data: st.DataObject) -> None:
+    file = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)).save(file, kind)
+    content = bytearray(file.getvalue())
+    for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+        content[position] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged"
+        path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+        try:
+            assert read_photo(path).mode == "RGB"
+        except ImageError as error:
+            assert str(path) in str(error)
