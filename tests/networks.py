@@ -44,12 +44,18 @@ def random(make: Callable[[], nnx.Module], seed: int = 0) -> Any:
     generator = np.random.default_rng(seed)
 
     def draw(path: tuple[Any, ...], leaf: Any) -> Any:
-        name = ".".join(map(str, path))
-        scale = 100.0 if "mapping.layers" in name and name.endswith("kernel") else 1.0
-        offset = 0.0
-        if name.endswith(("bias", "noise_strength")):
-            scale, offset = 0.1, float("modulation" in name)
-        value = leaf.get_value()
+        name, value = ".".join(map(str, path)), leaf.get_value()
+        scale, offset = 1.0, 0.0
+        if name.endswith(("bias", "noise_strength", "mean", "scale", "slope")):
+            scale, offset = 0.1, float("modulation" in name or name.endswith("scale"))
+        elif name.endswith("var"):
+            scale, offset = 0.0, 1.0
+        elif "mapping.layers" in name:  # equalised, with learning-rate multiplier 0.01
+            scale = 100.0
+        elif "trunk" in name or "convs" in name:  # not equalised; a stack of heads has one more leading axis
+            scale = np.prod(value.shape[-4:-1]) ** -0.5
+        elif name.endswith("linear.kernel"):  # small residuals, so that a loop of refinements stays bounded
+            scale = 0.1
         return leaf.replace(jnp.asarray(generator.normal(offset, scale, value.shape), value.dtype))
 
     return nnx.merge(graph, nnx.from_flat_state([(path, draw(path, leaf)) for path, leaf in nnx.to_flat_state(state)]))

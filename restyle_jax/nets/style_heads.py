@@ -31,8 +31,8 @@ class StackedConv(nnx.Module):
 
     def __init__(self, count: int, features: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
         kernel_init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform", batch_axis=0)
-        self.kernel = nnx.Param(kernel_init(rngs.params(), (count, 3, 3, features, features)))
-        self.bias = nnx.Param(torch_bias_init(9 * features)(rngs.params(), (count, features)))
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (count, 3, 3, features, features), jnp.float32))
+        self.bias = nnx.Param(torch_bias_init(9 * features)(rngs.params(), (count, features), jnp.float32))
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -75,4 +75,8 @@ class StyleHeads(nnx.Module):
         """x: [B, H, W, C] with H, W <= 2**num_convs -> styles [B, K, C]."""
         for conv in self.convs:
             x = leaky_relu(conv(x), 0.01)
-        return nnx.vmap(EqualDense.__call__, out_axes=1)(self.linear, x[:, :, 0, 0])
+        # By hand rather than by nnx.vmap, which refuses modules from outside a lax.scan.
+        linear, x = self.linear, rearrange(x, "k b 1 1 i -> k b i")
+        kernel = (linear.kernel[...] * linear.scale).astype(x.dtype)
+        styles = jnp.einsum("kbi,kio->bko", x, kernel)
+        return styles + (linear.bias[...] * linear.lr_mul).astype(x.dtype)

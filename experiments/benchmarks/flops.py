@@ -1,0 +1,67 @@
+"""Analytic floating-point operations (two per multiply-add) of convolutions and matrix products for one image.
+
+They follow from the sizes of the networks, not from the form in which a product is computed, so that a form which
+multiplies zeros is not credited for it. Everything else (activations, filters, normalisation) is left out: 1-2 percent.
+"""
+
+from math import prod
+
+from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.irse import IRSEConfig
+from restyle_jax.nets.resnet import ResNetConfig
+from restyle_jax.nets.stylegan2 import GeneratorConfig
+
+
+def synthesis_flops(config: GeneratorConfig) -> int:
+    """W+ to image. A transposed convolution counts its kernel at every input pixel; the affine layers of the styles are in."""
+    total, previous = 0, None
+    for index, width in enumerate(config.channels):
+        pixels = 16 * 4**index
+        if previous is not None:
+            total += 9 * previous * width * pixels // 4 + previous * config.w_dim
+        total += 9 * width * width * pixels + 3 * width * pixels + 2 * width * config.w_dim
+        previous = width
+    return 2 * total
+
+
+def encoder_flops(config: EncoderConfig, height: int, width: int) -> int:
+    """Image of height x width to K styles."""
+    total, maps = _trunk_macs(config.trunk_config, height, width)
+    stacks = zip(config.levels, reversed(maps), strict=False) if config.pyramid else [(config.num_styles, maps[-1])]
+    dim = config.style_dim
+    for level, (heads, (rows, columns, channels)) in enumerate(stacks):
+        if channels != dim:  # lateral or projecting 1x1 convolution
+            total += rows * columns * channels * dim
+        for _ in range(config.head_convs + level):
+            rows, columns = -(-rows // 2), -(-columns // 2)
+            total += heads * rows * columns * 9 * dim * dim
+        total += heads * dim * dim
+    return 2 * total
+
+
+def _trunk_macs(config: IRSEConfig | ResNetConfig, height: int, width: int) -> tuple[int, list[tuple[int, int, int]]]:
+    """Multiply-adds of a trunk, and (height, width, channels) of its map at the end of each group."""
+    irse = isinstance(config, IRSEConfig)
+    size = [height, width] if irse else [height // 2, width // 2]
+    total = prod(size) * (9 if irse else 49) * config.in_channels * config.width
+    units = config.units if irse else config.blocks
+    expansion = 4 if not irse and config.bottleneck else 1
+    channels, maps = config.width, []
+    for group, count in enumerate(units):
+        inner = config.width * 2**group
+        for unit in range(count):
+            before = prod(size)
+            if unit == 0 and (irse or group > 0):
+                size = [-(-side // 2) for side in size]
+            after, out = prod(size), inner * expansion
+            if irse:  # the stride is on the second convolution
+                total += 9 * inner * (before * channels + after * inner) + 2 * inner * inner // config.reduction
+            elif expansion == 1:
+                total += after * 9 * inner * (channels + inner)
+            else:
+                total += before * channels * inner + after * inner * (9 * inner + out)
+            if channels != out:
+                total += after * channels * out
+            channels = out
+        maps.append((size[0], size[1], channels))
+    return total, maps

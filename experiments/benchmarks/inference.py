@@ -1,0 +1,243 @@
+"""Speed and memory of inversion: generator, encoder, and the N-step loop.
+
+    python -m experiments.benchmarks.inference --json inference.json
+    python -m experiments.benchmarks.inference --reference ~/restyle-encoder       # the official PyTorch code beside it
+
+Prints a table: seconds per image, analytic GFLOP, achieved fraction of the fastest large float32 (or --dtype) matrix
+product of any library here in the same run, compile time, peak memory; with --reference also the time of the official
+model with the same weights, inputs and threads, in alternation, in two forms (see `official.py`), and the largest
+difference between the pictures. The weights are random: speed does not depend on them. Run it with nothing else running.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import restyle_jax as rs  # before jax: it chooses the convolutions of the CPU backend
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from experiments.benchmarks.flops import encoder_flops, synthesis_flops
+from experiments.make_random_checkpoint import random_model
+from restyle_jax.nets.stylegan2 import Generator
+
+try:
+    from experiments.benchmarks.official import FORMS, Official
+except ModuleNotFoundError:  # torch is only needed for the comparison
+    FORMS, Official = (), None
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table; times are medians in seconds per image."""
+
+    name: str
+    batch: int
+    seconds: float
+    gflop: float
+    fraction: float
+    compile_seconds: float
+    peak_bytes: int
+    reference_seconds: dict[str, float]
+    difference: float | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[256, 1024])
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each function, taken in alternation")
+    parser.add_argument("--reference", type=Path, help="a checkout of yuval-alaluf/restyle-encoder to time beside ours")
+    parser.add_argument("--only", nargs="+", default=["generator", "encoder", "loop"], help="parts to time")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    arguments = parser.parse_args()
+    if arguments.reference and Official is None:
+        parser.error("--reference needs PyTorch: pip install 'restyle_jax[torch]'")
+
+    rates = matrix_rates(arguments.dtype)
+    rows = []
+    for resolution in arguments.resolutions:
+        model = random_model("BackboneEncoder", resolution, dtype=jnp.dtype(arguments.dtype))
+        official = open_official(model, arguments.reference) if arguments.reference else None
+        for batch in arguments.batch_sizes:
+            for name, flops, ours, theirs in cases(model, official, batch, arguments):
+                rows.append(measure(f"{name} {resolution}", batch, flops, ours, theirs, arguments.repeats))
+                print(f"  {rows[-1].name}, batch {batch}: {rows[-1].seconds:.3f} s per image", flush=True)
+        rates = {name: max(rate, again) for (name, rate), again in zip(rates.items(), matrix_rates(arguments.dtype).values())}
+    best = max(rates.values())
+    for row in rows:
+        row.fraction = row.gflop * 1e9 / row.seconds / best
+
+    print(table(rows, rates))
+    if arguments.json:
+        record = {
+            "date": date.today().isoformat(),
+            "device": jax.devices()[0].device_kind,
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "jax": jax.__version__,
+            "settings": {key: str(value) for key, value in vars(arguments).items()},
+            "matrix_flop_per_second": rates,
+            "rows": [dataclasses.asdict(row) for row in rows],
+        }
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def cases(model: rs.Model, official, batch: int, arguments: argparse.Namespace):
+    """(name, FLOP per image, our function, {form: the official function}) of each part; functions return pictures or codes."""
+    generator, encoder, geometry = model.generator, model.encoder, model.geometry
+    assert generator is not None and encoder is not None
+    random = np.random.default_rng(0)
+    w = np.asarray(random.standard_normal((batch, generator.config.num_styles, 512)) * 0.5, np.float32)
+    x = np.asarray(random.uniform(-1, 1, (batch, geometry.height, geometry.width, 6)), np.float32)
+    synthesis_cost = synthesis_flops(generator.config)
+    encoder_cost = encoder_flops(encoder.config, geometry.height, geometry.width)
+
+    def with_forms(function: Callable[[], np.ndarray]) -> dict[str, Callable[[], np.ndarray]]:
+        def run(form: str) -> np.ndarray:
+            official.use_form(form)
+            return function()
+
+        return {form: (lambda form=form: run(form)) for form in FORMS} if official else {}
+
+    if "generator" in arguments.only:
+        yield "generator", synthesis_cost, compiled(generator, call_synthesis, w), with_forms(lambda: official.synthesis(w))
+    if "encoder" in arguments.only:
+        theirs = {"official": lambda: official.encode(x)} if official else {}
+        yield "encoder", encoder_cost, compiled(encoder, lambda net, x: net(x), x), theirs
+    if "loop" in arguments.only:
+        steps = arguments.steps
+        images = x[..., :3]
+        model.average.y.block_until_ready()
+        yield (
+            f"loop N={steps}",
+            steps * (synthesis_cost + encoder_cost),
+            lambda: rs.invert(model, images, steps=steps).images,
+            with_forms(lambda: official.invert(images, steps)[1]),
+        )
+
+
+def call_synthesis(generator: Generator, w: jax.Array) -> jax.Array:
+    return generator.synthesis(w)
+
+
+def compiled(module: nnx.Module, function: Callable, argument: np.ndarray) -> Callable[[], jax.Array]:
+    """A function without arguments that runs `function(module, argument)` under jit, weights already on the device."""
+    graph, state = nnx.split(module)
+    jitted = jax.jit(lambda state, x: function(nnx.merge(graph, state, copy=True), x))
+    x = jax.device_put(argument)
+    return lambda: jitted(state, x)
+
+
+def measure(name: str, batch: int, flops: int, ours: Callable, theirs: dict[str, Callable], repeats: int) -> Row:
+    """Time `ours` and the official forms in alternation, after one untimed call of each."""
+    reset_peak_memory()
+    start = time.perf_counter()
+    picture = np.asarray(jax.block_until_ready(ours()))
+    first = time.perf_counter() - start
+    seconds = [timed(ours)]
+    peak = peak_memory()
+    difference = max((float(np.abs(run() - picture).max()) for run in theirs.values()), default=None)
+    reference: dict[str, list[float]] = {form: [] for form in theirs}
+    for _ in range(repeats):
+        seconds.append(timed(ours))
+        for form, run in theirs.items():
+            reference[form].append(timed(run))
+    median = statistics.median(seconds)
+    return Row(
+        name,
+        batch,
+        median / batch,
+        flops / 1e9,
+        0.0,
+        max(first - median, 0.0),
+        peak,
+        {form: statistics.median(values) / batch for form, values in reference.items()},
+        difference,
+    )
+
+
+def timed(function: Callable) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - start
+
+
+def matrix_rates(dtype: str) -> dict[str, float]:
+    """FLOP/s of one large matrix product in each library at hand: the yardstick, best of several."""
+    size = 4096 if jax.default_backend() == "cpu" else 16384
+    a = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
+    product = jax.jit(jnp.matmul)
+    candidates: dict[str, Callable] = {"jax": lambda: product(a, a)}
+    if jax.default_backend() == "cpu":
+        dense = np.asarray(a, np.float32)
+        candidates["numpy"] = lambda: dense @ dense
+        if Official is not None:
+            import torch
+
+            tensor = torch.from_numpy(dense)
+            candidates["torch"] = lambda: tensor @ tensor
+    return {name: 2 * size**3 / min(timed(f) for f in [function] * 5) for name, function in candidates.items()}
+
+
+def open_official(model: rs.Model, repository: Path):
+    """The official model with our weights, through a file in the official format."""
+    assert Official is not None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        rs.export_torch(model, path)
+        return Official(repository, path, "cpu" if jax.default_backend() == "cpu" else "cuda")
+
+
+def reset_peak_memory() -> None:
+    """Forget the process's peak resident size, where the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError as error:
+        print(f"peak memory is that of the whole run: {error}")
+
+
+def peak_memory() -> int:
+    """Bytes: the accelerator's peak, or the process's peak resident size since the last reset, weights included."""
+    statistics_ = jax.devices()[0].memory_stats()
+    if statistics_:
+        return statistics_["peak_bytes_in_use"]
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def table(rows: list[Row], rates: dict[str, float]) -> str:
+    """The numbers as a Markdown table."""
+    used = [form for form in FORMS if any(form in row.reference_seconds for row in rows)]
+    names = ["part", "batch", "s/image", "GFLOP", "GFLOP/s", "fraction", "compile s", "peak MB"]
+    names += [f"{form} s" for form in used] + [f"x {form}" for form in used]
+    lines = [", ".join(f"matrix product, {name}: {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()), ""]
+    lines += ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for row in rows:
+        cells = [row.name, str(row.batch), f"{row.seconds:.3f}", f"{row.gflop:.1f}", f"{row.gflop / row.seconds:.0f}"]
+        cells += [f"{row.fraction:.2f}", f"{row.compile_seconds:.1f}", f"{row.peak_bytes / 1e6:.0f}"]
+        times = [row.reference_seconds.get(form) for form in used]
+        cells += ["" if t is None else f"{t:.3f}" for t in times]
+        cells += ["" if t is None else f"{t / row.seconds:.2f}" for t in times]
+        lines.append("| " + " | ".join(cells) + " |")
+    differences = [row.difference for row in rows if row.difference is not None]
+    if differences:
+        lines.append(f"\nLargest difference to the official output: {max(differences):.2e}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Inversion of many photos, and of single ones by optimisation."""
