@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from restyle_jax.cli import compilation_cache, main
-from tests import tiny
+from tests import official, tiny
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_no_space_left(tmp_path: Path, cache: Path, photos: Path, whole: dict) -
     assert results(output) == whole
 
 
-def test_help_and_inspect_start_without_computing() -> None:
+def test_help_starts_without_jax() -> None:
     script = (
         "import sys; from restyle_jax.cli import main\n"
         "try: main(['invert', '--help'])\n"
@@ -164,7 +164,7 @@ def test_wrong_usage(arguments: list[str], expected: str, capsys: pytest.Capture
     assert expected in capsys.readouterr().err
 
 
-def test_generate_convert_inspect_export(tmp_path: Path, cache: Path) -> None:
+def test_generate(tmp_path: Path, cache: Path) -> None:
     output = tmp_path / "faces"
     arguments = ["generate", "--checkpoint", tiny.checkpoint(), "--output", output, "--seeds", "0-2,9"]
     status, out, error = finish(start(cache, *arguments, "--no-compilation-cache"))
@@ -173,16 +173,34 @@ def test_generate_convert_inspect_export(tmp_path: Path, cache: Path) -> None:
     assert {path.name for path in output.glob("seed*.png")} == {f"seed{i:04d}.png" for i in (0, 1, 2, 9)}
 
 
-def test_inspect_and_convert_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    copy = tmp_path / "copy"
-    assert main(["convert", str(tiny.checkpoint()), str(copy)]) == 0
-    assert main(["inspect", "--json", str(copy)]) == 0
-    printed = capsys.readouterr().out.partition("\n")
-    assert json.loads(printed[2])["num_styles"] == 6
-    assert main(["inspect", str(copy)]) == 0
-    assert "K = 6 styles" in capsys.readouterr().out
+def test_official_files_through_every_command(
+    tmp_path: Path, cache: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, ours, decoder = (tmp_path / name for name in ("whole.pt", "ours", "decoder.pt"))
+    official.write(whole, official.checkpoint("ResNetBackboneEncoder", resolution=8))
+    assert main(["convert", str(whole), str(ours)]) == 0
+    capsys.readouterr()
+    for file in (whole, ours):
+        assert main(["inspect", "--json", str(file)]) == 0
+        assert json.loads(capsys.readouterr().out)["num_styles"] == 4
+    assert main(["inspect", str(ours)]) == 0
+    assert "K = 4 styles" in capsys.readouterr().out
+
+    official.write(
+        decoder, {"g_ema": official.generator(resolution=8, narrow=1), "latent_avg": np.zeros(512, np.float32)}
+    )
+    assert main(["export", str(decoder), str(tmp_path / "again.pt"), "--format", "rosinality"]) == 0
+    assert main(["export", str(whole), str(tmp_path / "narrow.pt"), "--format", "restyle"]) == 1
     assert main(["inspect", str(tmp_path / "nowhere")]) == 1
-    assert "nowhere" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "keep the model in our own format" in printed and "nowhere" in printed
+
+    output = tmp_path / "out"
+    arguments = ["invert", "--checkpoint", whole, "--input", photos / "0.png", "--output", output, "--steps", 2]
+    status, _, error = finish(start(cache, *arguments))
+    assert status == 0, error
+    with np.load(output / "latents.npz", allow_pickle=False) as found:
+        assert list(found) == ["0.png"] and found["0.png"].shape == (2, 4, 128)
 
 
 def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
