@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +19,10 @@ from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.discriminators import Discriminator
-from restyle_jax.nets.encoders import Encoder
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet
-from restyle_jax.nets.stylegan2 import Generator, mean_w
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
 from restyle_jax.refine import Geometry
 
 Path_ = str | os.PathLike[str]
@@ -29,6 +30,8 @@ ExtraChannels = Literal["normal", "zero", "copy"]
 
 # Samples of z behind an estimated w_avg, as in pSp and ReStyle, and the seed of the draw.
 MEAN_SAMPLES, MEAN_SEED = 100_000, 0
+
+AVERAGE_APART = engine.Ignored(detect.NVLABS_AVERAGE, "w_avg is kept beside the network")
 
 
 def load(path: Path_, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
@@ -60,69 +63,84 @@ def load(path: Path_, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type
 
 
 @dataclasses.dataclass(frozen=True)
+class _Part:
+    """One network on its way: its structure, and the rows of its tensors with the names of both sides in full."""
+
+    blueprint: Blueprint[Any]
+    table: engine.Table
+
+
+@dataclasses.dataclass(frozen=True)
 class _Loader:
     contents: Contents
     file: str
     dtype: jax.typing.DTypeLike
 
     def model(self, encoder_type: str | None) -> Model:
-        contents, geometry, absolute, progressive = self.contents, Geometry(), False, False
-        generator = self.generator() if contents.generator is not None else None
-        encoder = None
-        if contents.encoder is not None and generator is not None:
-            settings = opts.reconcile(
-                contents.opts,
-                facts(contents, generator.config, self.file),
-                has_latent_avg=contents.latent_avg is not None,
-                encoder_type=encoder_type,
-                file=self.file,
+        contents, parts = self.contents, {}
+        geometry, absolute = Geometry(), False
+        if contents.generator is not None:
+            config, table = sizes.generator(contents, self.file)
+            parts["generator"] = self.part("generator", Generator, config, [*table, AVERAGE_APART])
+            if contents.encoder is not None:
+                settings = self.settings(config, encoder_type)
+                geometry, absolute = settings.geometry, settings.absolute
+                parts["encoder"] = self.part("encoder", Encoder, *self.encoder(settings, config.num_styles))
+        if contents.discriminator is not None:
+            parts["discriminator"] = self.part(
+                "discriminator", Discriminator, *sizes.discriminator(contents, self.file)
             )
-            for sentence in settings.warnings:
-                self.warn(sentence)
-            geometry, absolute, progressive = settings.geometry, settings.absolute, settings.progressive
-            encoder = self.encoder(progressive, generator.config.num_styles)
+        networks = self.networks(parts)
         return Model(
-            generator=generator,
-            w_avg=self.w_avg(generator, absolute) if generator is not None else None,
-            encoder=encoder,
-            discriminator=self.discriminator() if contents.discriminator is not None else None,
+            **networks,
+            w_avg=self.w_avg(networks["generator"], absolute) if "generator" in networks else None,
             geometry=geometry,
             metadata=self.metadata(),
         )
 
-    def generator(self) -> Generator:
-        config, table = sizes.generator(self.contents, self.file)
-        if self.contents.naming == "nvlabs":
-            table = [*table, engine.Ignored("mapping.w_avg", "kept beside the network")]
-        return self.network(Generator, config, table, self.contents.generator, "generator", "decoder.")
-
-    def encoder(self, progressive: bool, num_styles: int) -> Encoder:
-        state = self.contents.encoder or {}
-        config, table = sizes.encoder(state, self.file, progressive=progressive, num_styles=num_styles)
-        return self.network(Encoder, config, table, state, "encoder", "encoder.")
-
-    def discriminator(self) -> Discriminator:
-        config, table = sizes.discriminator(self.contents, self.file)
-        return self.network(Discriminator, config, table, self.contents.discriminator, "discriminator", "")
-
-    def network(self, kind: Any, config: Any, table: engine.Table, state: Any, role: str, prefix: str) -> Any:
-        """One network, its keys shown in messages as they are in the file."""
-        blueprint = Blueprint.of(kind, config, self.dtype)
-        prefix = prefix if self.contents.kind == detect.RESTYLE else ""
-        arrays = engine.read(
-            engine.prefixed(table, theirs=prefix),
-            {prefix + key: value for key, value in state.items()},
-            blueprint.targets,
+    def settings(self, generator: GeneratorConfig, encoder_type: str | None) -> opts.Settings:
+        contents = self.contents
+        settings = opts.reconcile(
+            contents.opts,
+            facts(contents, generator, self.file),
+            has_latent_avg=contents.latent_avg is not None,
+            encoder_type=encoder_type,
             file=self.file,
-            what=role,
         )
-        return blueprint.fill(arrays)
+        for sentence in settings.warnings:
+            self.warn(sentence)
+        return settings
+
+    def encoder(self, settings: opts.Settings, num_styles: int) -> tuple[EncoderConfig, engine.Table]:
+        state = self.contents.encoder or {}
+        return sizes.encoder(state, self.file, progressive=settings.progressive, num_styles=num_styles)
+
+    def part(self, role: str, kind: Any, config: Any, table: engine.Table) -> _Part:
+        named = engine.prefixed(table, ours=f"{role}.", theirs=self.contents.prefixes.get(role, ""))
+        try:
+            return _Part(Blueprint.of(kind, config, self.dtype), named)
+        except ValueError as error:
+            raise sizes.impossible(self.file, error) from error
+
+    def networks(self, parts: Mapping[str, _Part]) -> dict[str, Any]:
+        """All networks, read together so that one error can list what is wrong with any of them."""
+        states = {role: getattr(self.contents, role) for role in parts}
+        arrays = engine.read(
+            [row for part in parts.values() for row in part.table],
+            {
+                self.contents.prefixes.get(role, "") + key: value
+                for role in parts
+                for key, value in states[role].items()
+            },
+            {f"{role}.{path}": leaf for role, part in parts.items() for path, leaf in part.blueprint.targets.items()},
+            file=self.file,
+            what=" and ".join(parts),
+        )
+        return {role: part.blueprint.fill(arrays, f"{role}.") for role, part in parts.items()}
 
     def w_avg(self, generator: Generator, absolute: bool) -> jax.Array:
         """w_avg as f32[K, w_dim], whatever form the file has it in."""
-        config = generator.config
-        state = self.contents.generator or {}
-        found = state.get("mapping.w_avg") if self.contents.naming == "nvlabs" else self.contents.latent_avg
+        config, found = generator.config, self.contents.average
         if absolute:
             self.warn(
                 "was trained with opts.start_from_latent_avg=False: codes are added to zero, which also takes the place of "
@@ -133,18 +151,20 @@ class _Loader:
             self.warn(f"has no latent_avg: w_avg is estimated from {MEAN_SAMPLES} samples of its mapping network")
             mean = mean_w(generator.mapping, jax.random.key(MEAN_SEED), MEAN_SAMPLES)
             return jnp.tile(mean, (config.num_styles, 1))
-        rows = np.array(found, np.float32).reshape(-1, found.shape[-1] if found.ndim else 1)
         # e4e's first cars file has codes for 18 styles, of which its generator uses 16.
-        heads = sizes.num_heads(self.contents.encoder or {})
-        if rows.shape[0] not in (1, config.num_styles, heads or 1) or rows.shape[1] != config.w_dim:
+        heads = sizes.num_heads(self.contents.encoder or {}) or config.num_styles
+        rows = found if found.ndim == 2 else found[None]
+        fits = rows.ndim == 2 and rows.shape[0] in (1, config.num_styles, heads) and rows.shape[1] == config.w_dim
+        if not (fits and engine.is_float(found)):
             raise CheckpointError.explain(
                 self.file,
-                found=f"a latent_avg of shape {tuple(found.shape)}",
-                expected=f"({config.w_dim},), (1, {config.w_dim}) or ({config.num_styles}, {config.w_dim}), as the generator has "
-                f"{config.num_styles} styles of width {config.w_dim}",
+                found=f"a latent_avg of shape {tuple(found.shape)} and dtype {found.dtype}",
+                expected=f"({config.w_dim},), (1, {config.w_dim}) or ({config.num_styles}, {config.w_dim}), as the generator "
+                f"has {config.num_styles} styles of width {config.w_dim}",
                 remedy="use the latent_avg that belongs to this generator",
             )
-        return jnp.array(np.broadcast_to(rows, (max(len(rows), config.num_styles), config.w_dim))[: config.num_styles])
+        shape = (max(len(rows), config.num_styles), config.w_dim)
+        return jnp.array(np.broadcast_to(rows, shape)[: config.num_styles], jnp.float32)
 
     def metadata(self) -> dict[str, Any]:
         contents = self.contents
@@ -152,11 +172,11 @@ class _Loader:
         return {name: opts.json_able(value) for name, value in entries.items() if value is not None}
 
     def warn(self, sentence: str) -> None:
-        warnings.warn(f"{self.file} {sentence}", UserWarning, stacklevel=4)
+        warnings.warn(f"{self.file} {sentence}", stacklevel=4)
 
 
-def facts(contents: Contents, generator: Any, file: str) -> opts.Facts:
-    """What the tensors of a ReStyle, pSp or e4e file say. generator: its config."""
+def facts(contents: Contents, generator: GeneratorConfig, file: str) -> opts.Facts:
+    """What the tensors of a ReStyle, pSp or e4e file say."""
     state = contents.encoder or {}
     heads = sizes.num_heads(state)
     config, _ = sizes.encoder(state, file, progressive=False, num_styles=heads)

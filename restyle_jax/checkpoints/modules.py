@@ -20,22 +20,28 @@ class Blueprint(Generic[M]):
 
     @classmethod
     def of(cls, kind: type[M], config: Any, dtype: jax.typing.DTypeLike = jnp.float32) -> "Blueprint[M]":
-        """The blueprint of `kind(config)` with the given compute dtype. Nothing is computed or allocated."""
+        """The blueprint of `kind(config)` with the given compute dtype. Nothing is computed or allocated.
+
+        Raises ValueError if the sizes in the config do not make a network.
+        """
         make: Any = kind
-        return cls(*nnx.split(nnx.eval_shape(lambda: make(config, dtype=dtype, rngs=nnx.Rngs(0)))))
+        try:
+            return cls(*nnx.split(nnx.eval_shape(lambda: make(config, dtype=dtype, rngs=nnx.Rngs(0)))))
+        except (ArithmeticError, LookupError, TypeError) as error:
+            raise ValueError(f"{config} is not a network: {error}") from error
 
     @property
     def targets(self) -> dict[str, jax.ShapeDtypeStruct]:
         """{dotted path: shape and dtype} of every array that is stored with the network."""
         return {_name(path): variable.get_value() for path, variable in nnx.to_flat_state(self.state)}
 
-    def fill(self, arrays: dict[str, np.ndarray]) -> M:
-        """The network with these arrays, {dotted path: array}. Takes them out of the dict, to keep memory low.
+    def fill(self, arrays: dict[str, np.ndarray], prefix: str = "") -> M:
+        """The network with these arrays, {prefix + dotted path: array}. Takes them out of the dict, to keep memory low.
 
         The arrays must not be views of a mapped file: on CPU they become the network's own memory.
         """
         flat = [
-            (path, variable.replace(jax.device_put(arrays.pop(_name(path)))))
+            (path, variable.replace(jax.device_put(arrays.pop(prefix + _name(path)))))
             for path, variable in nnx.to_flat_state(self.state)
         ]
         return nnx.merge(self.graph, nnx.from_flat_state(flat))

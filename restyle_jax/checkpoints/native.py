@@ -28,7 +28,7 @@ from restyle_jax.refine import Geometry
 
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
-LARGEST_SIZE = 2**20
+LARGEST_SIZE = 2**16
 NETWORKS = {
     "generator": (Generator, GeneratorConfig),
     "encoder": (Encoder, EncoderConfig),
@@ -120,7 +120,10 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     frame = geometry(config, directory)
     file = str(directory / WEIGHTS)
     source = reader.read(file).tree
-    blueprints = {role: Blueprint.of(NETWORKS[role][0], networks[role], dtype) for role in networks}
+    try:
+        blueprints = {role: Blueprint.of(NETWORKS[role][0], networks[role], dtype) for role in networks}
+    except ValueError as error:
+        raise _damaged(directory / CONFIG, f"sizes that do not make a network ({error})") from error
     targets: dict[str, engine.Target] = {
         f"{role}.{path}": target for role, blueprint in blueprints.items() for path, target in blueprint.targets.items()
     }

@@ -50,7 +50,7 @@ def official_name(trunk: str, pyramid: bool, progressive: bool) -> str | None:
 
 def is_progressive(encoder_type: Any) -> bool:
     """Whether the option names one of e4e's encoders."""
-    return encoder_type in OFFICIAL and "progressive" in OFFICIAL[encoder_type][0]
+    return isinstance(encoder_type, str) and encoder_type in OFFICIAL and "progressive" in OFFICIAL[encoder_type][0]
 
 
 def reconcile(
@@ -64,7 +64,7 @@ def reconcile(
     warnings: list[str] = []
     if opts is None:
         warnings.append("has no opts (training options); what the tensors cannot say is assumed as follows")
-    options = opts or {}
+    options = json_able(opts or {})
     progressive = _progressive(options, facts, encoder_type, warnings, file)
     _check_sizes(options, facts, warnings)
     _check_heads(options, facts, warnings, file)
@@ -98,7 +98,7 @@ def _progressive(
         doubt = f"; if it was trained as {e4e}, which has the same tensors, say encoder_type={e4e!r}" if e4e else ""
         warnings.append(f"has no opts.encoder_type: {plain or facts.trunk} is assumed{doubt}")
         return False
-    if stated not in OFFICIAL:
+    if not isinstance(stated, str) or stated not in OFFICIAL:
         warnings.append(
             f"has the unknown opts.encoder_type={stated!r}: the tensors are those of {plain or facts.trunk}"
         )

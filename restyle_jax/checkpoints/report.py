@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from restyle_jax.checkpoints import native, opts, sizes
+from restyle_jax.checkpoints.loading import AVERAGE_APART
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.nets.discriminators import DiscriminatorConfig
@@ -31,50 +32,49 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     entries, such as optimiser state). Reads shapes only. Raises CheckpointError for what is not a checkpoint.
     """
     own = native.own_directory(path)
-    return _own_report(own) if own is not None else _file_report(path)
-
-
-def _file_report(path: str | os.PathLike[str]) -> dict[str, Any]:
+    if own is not None:
+        return _own_report(own)
     container = reader.read(path)
-    contents, file = detect.contents(container.tree, container.format, container.path), container.path
+    return report_on(container.tree, container.format, container.path)
+
+
+def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
+    """The report on a file that `reader.read` has parsed."""
+    contents = detect.contents(tree, format, file)
     networks: dict[str, Any] = {}
     missing: list[str] = []
     unexpected: list[str] = []
 
-    def add(role: str, details: Mapping[str, Any], table: engine.Table, state: detect.State, prefix: str = "") -> None:
-        prefix = prefix if contents.kind == detect.RESTYLE else ""
+    def add(role: str, details: Mapping[str, Any], table: engine.Table) -> None:
+        state, prefix = getattr(contents, role), contents.prefixes.get(role, "")
         absent, extra = engine.unmatched(table, state)
         missing.extend(prefix + key for key in absent)
         unexpected.extend(prefix + key for key in extra)
-        shapes = engine.shapes(table, state)
-        stored = [(name, shape) for name, found in shapes.items() for shape in found]
+        stored = [(name, shape) for name, found in engine.shapes(table, state).items() for shape in found]
         networks[role] = {**details, "parameters": _count(stored), "dtypes": _dtypes(state.values())}
 
     generator = None
     if contents.generator is not None:
         generator, table = sizes.generator(contents, file)
-        kept_apart = [engine.Ignored("mapping.w_avg", "kept beside the network")]
-        add("generator", _describe_generator(generator), [*table, *kept_apart], contents.generator, "decoder.")
+        add("generator", _describe_generator(generator), [*table, AVERAGE_APART])
     if contents.encoder is not None:
-        details, table = _describe_encoder(contents, file)
-        add("encoder", details, table, contents.encoder, "encoder.")
+        add("encoder", *_describe_encoder(contents, file))
     if contents.discriminator is not None:
         discriminator, table = sizes.discriminator(contents, file)
-        add("discriminator", _describe_discriminator(discriminator), table, contents.discriminator)
+        add("discriminator", _describe_discriminator(discriminator), table)
     if contents.trunk is not None:
         name, config, table = sizes.trunk(contents, file)
-        details = {"trunk": name, "in_channels": config.in_channels, "width": config.width}
-        add("trunk", details, table, contents.trunk)
-    average = _latent_avg(contents)
+        add("trunk", {"trunk": name, "in_channels": config.in_channels, "width": config.width}, table)
+    average = contents.average
     if generator is not None and average is None:
         missing.append("latent_avg")
-    options = contents.opts or {}
+    options = opts.json_able(contents.opts or {})
     if contents.encoder is not None:
         missing += [f"opts.{name}" for name in NEEDED_OPTS if name not in options]
     cars = "cars" in str(options.get("dataset_type"))
     return {
         "path": file,
-        "format": container.format,
+        "format": format,
         "kind": contents.kind,
         "resolution": generator.resolution if generator else None,
         "num_styles": generator.num_styles if generator else None,
@@ -148,7 +148,7 @@ def _describe_discriminator(config: DiscriminatorConfig) -> dict[str, Any]:
 
 def _describe_encoder(contents: Contents, file: str) -> tuple[dict[str, Any], engine.Table]:
     state = contents.encoder or {}
-    stated = (contents.opts or {}).get("encoder_type")
+    stated = opts.json_able(contents.opts or {}).get("encoder_type")
     config, table = sizes.encoder(
         state, file, progressive=opts.is_progressive(stated), num_styles=sizes.num_heads(state)
     )
@@ -167,10 +167,6 @@ def _describe_config_of_encoder(config: EncoderConfig) -> dict[str, Any]:
     }
 
 
-def _latent_avg(contents: Contents) -> Any:
-    return (contents.generator or {}).get("mapping.w_avg") if contents.naming == "nvlabs" else contents.latent_avg
-
-
 def _geometry(geometry: opts.Geometry) -> dict[str, int]:
     return {"height": geometry.height, "width": geometry.width, "top": geometry.top}
 
@@ -180,9 +176,7 @@ def _count(stored: Iterable[tuple[str, tuple[int, ...]]]) -> int:
 
 
 def _dtypes(arrays: Iterable[Any]) -> list[str]:
-    return sorted(
-        {np.dtype(array.dtype).name for array in arrays if hasattr(array, "dtype") and array.dtype.kind not in "iu"}
-    )
+    return sorted({np.dtype(array.dtype).name for array in arrays if engine.is_float(array)})
 
 
 def describe(report: Mapping[str, Any]) -> str:

@@ -89,12 +89,13 @@ def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Ta
     shapes = engine.shapes(table, state)
     w_dim = _vote(shapes, *((f"synthesis.blocks.{b}.conv1.modulation.kernel", 0) for b in range(blocks)))
     embedded = _vote(shapes, ("mapping.embed.kernel", 1)) or 0
-    sizes = {
+    sizes: dict[str, Any] = {
         "channels": tuple(_block_channels(shapes, block) for block in range(blocks)),
         "w_dim": w_dim,
         "z_dim": (_vote(shapes, ("mapping.layers.0.kernel", 0)) or w_dim or 0) - embedded,
-        "label_dim": _vote(shapes, ("mapping.embed.kernel", 0)) if conditional else 0,
     }
+    if conditional:
+        sizes["label_dim"] = _vote(shapes, ("mapping.embed.kernel", 0))
     return _completed(config, sizes, file, "generator", state), table
 
 
@@ -127,10 +128,9 @@ def discriminator(contents: Contents, file: str) -> tuple[DiscriminatorConfig, e
     table = discriminator_table(config, naming)
     shapes = engine.shapes(table, state)
     last = _vote(shapes, ("conv.kernel", 3), ("conv.bias", 0), ("dense.bias", 0), ("out.kernel", 0))
-    sizes = {
-        "channels": (last, *(_width_before(shapes, block) for block in reversed(range(blocks)))),
-        "label_dim": _vote(shapes, ("mapping.embed.kernel", 0)) if conditional else 0,
-    }
+    sizes: dict[str, Any] = {"channels": (last, *(_width_before(shapes, block) for block in reversed(range(blocks))))}
+    if conditional:
+        sizes["label_dim"] = _vote(shapes, ("mapping.embed.kernel", 0))
     return _completed(config, sizes, file, "discriminator", state), table
 
 
@@ -253,12 +253,17 @@ def _config(kind: Any, file: str, **fields: Any) -> Any:
     try:
         return kind(**fields)
     except ValueError as error:
-        raise CheckpointError.explain(
-            file,
-            found=f"sizes that no network of ours has ({error})",
-            expected="an official architecture",
-            remedy="use `restyle inspect` to see what the file holds",
-        ) from error
+        raise impossible(file, error) from error
+
+
+def impossible(file: str, reason: object) -> CheckpointError:
+    """The error for tensors of sizes that do not make a network."""
+    return CheckpointError.explain(
+        file,
+        found=f"tensors of sizes that do not make a network ({reason})",
+        expected="one of the supported architectures",
+        remedy="use `restyle inspect` to see what the file holds",
+    )
 
 
 def _completed(config: Any, sizes: Mapping[str, Any], file: str, network: str, state: State) -> Any:
@@ -271,6 +276,8 @@ def _completed(config: Any, sizes: Mapping[str, Any], file: str, network: str, s
             expected="all of its tensors",
             remedy="use the complete checkpoint",
         )
+    if min(flat) < 1:
+        raise impossible(file, f"{network} with {sizes}")
     return _config(type(config), file, **{**_fields(config), **sizes})
 
 

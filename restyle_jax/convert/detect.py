@@ -15,6 +15,7 @@ NVLABS = "StyleGAN2 network pickle (NVlabs)"
 FACE = "IR-SE face network"
 TORCHVISION = "torchvision ResNet"
 MOCO = "MoCo v2 ResNet"
+NVLABS_AVERAGE = "mapping.w_avg"
 TRUNKS = (FACE, TORCHVISION, MOCO)
 
 EXPECTED = (
@@ -29,6 +30,7 @@ class Contents:
 
     naming: whose names the generator's and the discriminator's keys follow, "rosinality" or "nvlabs".
     generator, encoder, discriminator, trunk: state dicts {key: array} without role prefix, or None.
+    prefixes: what stands before each network's keys in the file, by role; nothing where the file is the state dict.
     nodes: for NVlabs networks, the records of the reader, by role.
     latent_avg: array, or None. opts: the training options, or None. step: the training step, or None.
     others: names of entries that are not used.
@@ -40,11 +42,17 @@ class Contents:
     encoder: State | None = None
     discriminator: State | None = None
     trunk: State | None = None
+    prefixes: Mapping[str, str] = field(default_factory=dict)
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     latent_avg: Any = None
     opts: Mapping[str, Any] | None = None
     step: int | None = None
     others: tuple[str, ...] = ()
+
+    @property
+    def average(self) -> Any:
+        """The mean latent, wherever the file keeps it: an array, or None."""
+        return (self.generator or {}).get(NVLABS_AVERAGE) if self.naming == "nvlabs" else self.latent_avg
 
     def attributes(self, role: str) -> Mapping[str, Any]:
         """What an NVlabs network's modules remember of their construction, {dotted path: plain value}; empty for others."""
@@ -76,6 +84,7 @@ def _rosinality(tree: Mapping[str, Any]) -> Contents:
         STYLEGAN2,
         generator=_without_module(tree[name]) if name else None,
         discriminator=_without_module(tree["d"]) if isinstance(tree.get("d"), Mapping) else None,
+        prefixes={"generator": f"{name}.", "discriminator": "d."},
         latent_avg=_array(tree.get("latent_avg")),
         others=others,
     )
@@ -103,6 +112,8 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
     if "input_layer.0.weight" in states and not any(key.startswith("styles.") for key in states):
         return Contents(FACE, trunk=states, **networks)
     if any(key.startswith("encoder_q.") for key in states):
+        unused = {key.partition(".")[0] for key in states} - {"encoder_q"}
+        networks["others"] += tuple(sorted(unused))
         return Contents(MOCO, trunk=_below(states, "encoder_q."), **networks)
     if "layer1.0.conv1.weight" in states:
         return Contents(TORCHVISION, trunk=states, **networks)
@@ -135,7 +146,8 @@ def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
             expected="one with a head for each style (BackboneEncoder, GradualStyleEncoder, Encoder4Editing, ...)",
             remedy="use a checkpoint of one of these; this kind is not supported",
         )
-    return Contents(RESTYLE, generator=decoder, encoder=encoder, **networks)
+    prefixes = {"generator": "decoder.", "encoder": "encoder."}
+    return Contents(RESTYLE, generator=decoder, encoder=encoder, prefixes=prefixes, **networks)
 
 
 def _unsupported_encoder(encoder: State) -> str | None:
@@ -151,9 +163,9 @@ def _unsupported_encoder(encoder: State) -> str | None:
 def _nvlabs(tree: Mapping[str, Any], file: str) -> Contents:
     if "class_name" in tree:  # a network that was pickled alone
         tree = {"D" if tree["class_name"] == "Discriminator" else "G_ema": tree}
-    name = next((name for name in ("G_ema", "G") if tree.get(name) is not None), None)
+    name = next((name for name in ("G_ema", "G") if isinstance(tree.get(name), Mapping)), None)
     roles = {"generator": tree.get(name) if name else None, "discriminator": tree.get("D")}
-    found = {role: node for role, node in roles.items() if node is not None}
+    found = {role: node for role, node in roles.items() if isinstance(node, Mapping) and "class_name" in node}
     if not found:
         raise _unknown(file, _listing(tree))
     for role, node in found.items():
@@ -168,6 +180,7 @@ def _nvlabs(tree: Mapping[str, Any], file: str) -> Contents:
     return Contents(
         NVLABS,
         naming="nvlabs",
+        prefixes={"generator": f"{name}.", "discriminator": "D."},
         nodes=found,
         others=tuple(str(key) for key in tree if key not in (name, "D")),
         **{role: node["state"] for role, node in found.items()},
@@ -187,6 +200,8 @@ def _architecture_fault(role: str, node: Mapping[str, Any]) -> str | None:
         name = path.rpartition(".")[2]
         if value != wanted.get(name, value):
             return f"{name}={value!r} in place of {wanted[name]!r}"
+        if name in ("conv_clamp", "group_size") and not isinstance(value, int | float | None):
+            return f"{path}={value!r} in place of a number"
         # Dense and convolutional layers have a leaky ReLU, except the affine, output, embedding and skip layers.
         if name == "activation" and value not in ("lrelu", "linear"):
             return f"activation={value!r} in place of 'lrelu'"
@@ -211,7 +226,8 @@ def _array(value: Any) -> Any:
 def indices(state: State, prefix: str) -> Iterator[int]:
     """The numbers that follow `prefix` in the keys of a state dict."""
     for key in state:
-        match = re.match(re.escape(prefix) + r"(\d+)(?:\.|$)", key)
+        # No network has a thousand of anything but pixels: a larger number is a damaged key.
+        match = re.match(re.escape(prefix) + r"(\d{1,4})(?:\.|$)", key)
         if match:
             yield int(match[1])
 

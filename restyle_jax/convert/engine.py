@@ -141,6 +141,11 @@ def write(table: Table, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     return state
 
 
+def is_float(array: Any) -> bool:
+    """Whether it is an array of floating-point numbers, of any precision."""
+    return hasattr(array, "dtype") and _sort(array.dtype) == "float"
+
+
 def check_own(source: Mapping[str, Any], targets: Mapping[str, Target], *, file: str, what: str) -> None:
     """The same strictness for our own format: raises CheckpointError unless both sides have equal names and shapes."""
     faults = [f"missing     {path} {_shape(targets[path])}" for path in targets if path not in source]
@@ -211,12 +216,16 @@ def _unequal(key: str, found: Any, shape: Iterable[int], dtype: Any, needed_by: 
         yield f"type        {key}: found {type(found).__name__}, expected an array {_show(shape)}{needed_by}"
     elif tuple(found.shape) != tuple(shape):
         yield f"shape       {key}: found {_shape(found)}, expected {_show(shape)}{needed_by}"
-    elif _is_integer(found.dtype) != _is_integer(dtype):
+    elif _sort(found.dtype) != _sort(dtype):
         yield f"dtype       {key}: found {np.dtype(found.dtype).name}, expected {np.dtype(dtype).name}{needed_by}"
 
 
-def _is_integer(dtype: Any) -> bool:
-    return np.dtype(dtype).kind in "iub"
+def _sort(dtype: Any) -> str:
+    """Integers, floats (of any precision; numpy does not count bfloat16 among its own), or something that is neither."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iub":
+        return "integer"
+    return "float" if dtype.kind == "f" or dtype.name == "bfloat16" else dtype.name
 
 
 def _shape(array: Any) -> str:

@@ -1,0 +1,188 @@
+"""Every way in which an official file may say less, or something else, than its tensors."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import restyle_jax as rs
+from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.refine import Geometry
+from tests import official
+
+ENCODER = "ResNetBackboneEncoder"
+
+
+def messages(caught: pytest.WarningsRecorder) -> str:
+    return "\n".join(str(warning.message) for warning in caught)
+
+
+def load(path: Path, tree: Any, **kwargs: Any) -> rs.Model:
+    """Write and load, with every warning an error."""
+    official.write(path, tree)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return rs.load(path, **kwargs)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a.pt"
+
+
+def test_sizes_come_from_the_tensors(file: Path):
+    model = load(file, official.checkpoint(ENCODER, resolution=64))
+    generator, encoder = model.require_generator()[0].config, model.require_encoder().config
+    assert (generator.resolution, generator.num_styles, generator.mapping_layers) == (64, 10, 8)
+    assert (generator.z_dim, generator.w_dim, set(generator.channels)) == (128, 128, {128})
+    assert (encoder.head, encoder.trunk, encoder.num_styles) == ("backbone", "resnet34", 10)
+    assert (encoder.in_channels, encoder.style_dim, encoder.width) == (6, 128, 16)
+    assert model.metadata["kind"].startswith("ReStyle") and model.metadata["source"] == "a.pt"
+
+
+def test_cars_are_cut(file: Path):
+    tree = official.checkpoint(ENCODER, opts={"dataset_type": "cars_encode"})
+    assert load(file, tree).geometry == Geometry(192, 256, 32)
+
+
+def test_module_prefixes_and_bare_state_dicts(file: Path):
+    tree = official.checkpoint(ENCODER)
+    expected = flat_arrays(load(file, tree).require_encoder())
+    parallel = {f"module.{key}": value for key, value in tree["state_dict"].items()}
+    found = flat_arrays(load(file, {**tree, "state_dict": parallel}).require_encoder())
+    assert all((found[name] == array).all() for name, array in expected.items())
+    official.write(file, tree["state_dict"])
+    with pytest.warns(UserWarning) as caught:
+        model = rs.load(file)
+    assert (flat_arrays(model.require_encoder())["heads.linear.kernel"] == expected["heads.linear.kernel"]).all()
+    for name in ("no opts", "encoder_type", "dataset_type", "latent_avg"):
+        assert name in messages(caught)
+
+
+def test_safetensors_with_official_keys(tmp_path: Path):
+    generator = official.generator()
+    save_file({**generator, "latent_avg": np.zeros(128, np.float32)}, tmp_path / "a.safetensors")
+    assert rs.load(tmp_path / "a.safetensors").require_generator()[0].config.resolution == 32
+
+
+@pytest.mark.parametrize("shape", [(128,), (1, 128), (8, 128)])
+def test_shapes_of_latent_avg(file: Path, shape: tuple[int, ...]):
+    average = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    w_avg = load(file, {**official.checkpoint(ENCODER), "latent_avg": average}).require_generator()[1]
+    np.testing.assert_array_equal(w_avg, np.broadcast_to(average, (8, 128)))
+
+
+@pytest.mark.parametrize("shape", [(64,), (3, 128), ()])
+def test_wrong_shapes_of_latent_avg(file: Path, shape: tuple[int, ...]):
+    tree = {**official.checkpoint(ENCODER), "latent_avg": np.zeros(shape, np.float32)}
+    with pytest.raises(rs.CheckpointError, match="latent_avg of shape"):
+        load(file, tree)
+
+
+@pytest.mark.parametrize("stated", [{"latent_avg": None}, {}])
+def test_missing_latent_avg_is_estimated(file: Path, stated: dict[str, None]):
+    tree = official.checkpoint(ENCODER)
+    del tree["latent_avg"]
+    official.write(file, {**tree, **stated})
+    with pytest.warns(UserWarning, match="no latent_avg"):
+        model = rs.load(file)
+    generator, w_avg = model.require_generator()
+    z = np.random.default_rng(1).standard_normal((20_000, 128)).astype(np.float32)
+    sample = generator.mapping(z).mean(0)
+    assert w_avg.shape == (8, 128) and np.abs(w_avg - sample).max() < 0.05
+    assert (w_avg == w_avg[0]).all()
+
+
+def test_absolute_codes_start_from_zero(file: Path):
+    tree = official.checkpoint("GradualStyleEncoder", opts={"start_from_latent_avg": False})
+    del tree["latent_avg"]
+    official.write(file, tree)
+    with pytest.warns(UserWarning, match="start_from_latent_avg=False"):
+        model = rs.load(file)
+    assert not np.asarray(model.require_generator()[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("opts", "named"),
+    [
+        ({"output_size": 1024}, "opts.output_size=1024"),
+        ({"stylegan_size": 256}, "opts.stylegan_size=256"),
+        ({"input_nc": 3}, "opts.input_nc=3"),
+        ({"n_styles": 18}, "opts.n_styles=18"),
+        ({"encoder_type": "BackboneEncoder"}, "opts.encoder_type='BackboneEncoder'"),
+        ({"encoder_type": "GradualStyleEncoder"}, "opts.encoder_type='GradualStyleEncoder'"),
+        ({"encoder_type": "MyEncoder"}, "opts.encoder_type='MyEncoder'"),
+        ({"encoder_type": None}, "no opts.encoder_type"),
+        ({"dataset_type": None}, "no opts.dataset_type"),
+    ],
+)
+def test_tensors_win_over_options(file: Path, opts: dict[str, Any], named: str):
+    official.write(file, official.checkpoint(ENCODER, opts=opts))
+    with pytest.warns(UserWarning) as caught:
+        model = rs.load(file)
+    assert named in messages(caught) and str(file) in messages(caught)
+    assert model.require_encoder().config.in_channels == 6
+    assert model.require_encoder().config.head == "backbone"
+    assert model.require_encoder().config.trunk == "resnet34"
+
+
+def test_encoder_type_can_be_said(file: Path):
+    tree = official.checkpoint("Encoder4Editing", opts={"encoder_type": None})
+    model = load(file, tree, encoder_type="Encoder4Editing")
+    assert model.require_encoder().config.head == "fpn_progressive"
+    with pytest.raises(rs.CheckpointError, match="GradualStyleEncoder or Encoder4Editing"):
+        load(file, tree, encoder_type="BackboneEncoder")
+
+
+def test_first_cars_model_of_e4e_has_two_heads_too_many(file: Path):
+    tree = official.checkpoint(
+        "ResNetGradualStyleEncoder", resolution=512, narrow=8, opts={"dataset_type": "cars_encode"}
+    )
+    heads = official.values(
+        [
+            (key.replace("styles.13.", f"styles.{style}."), shape, dtype, rule)
+            for style in (14, 15, 16, 17)
+            for key, shape, dtype, rule in official.resized(
+                official.entries("restyle_encoders/resnet_gradual_s14_c6", "encoder."), resolution=512, narrow=8
+            )
+            if "styles.13." in key
+        ]
+    )
+    states = {**tree["state_dict"], **heads}
+    average = np.arange(18 * 64, dtype=np.float32).reshape(18, 64)
+    official.write(file, {**tree, "state_dict": states, "latent_avg": average})
+    with pytest.warns(UserWarning, match="18 style heads"):
+        model = rs.load(file)
+    assert model.require_encoder().config.num_styles == 16
+    np.testing.assert_array_equal(model.require_generator()[1], average[:16])
+
+
+def test_training_snapshot(file: Path):
+    tree = {
+        "g": official.generator(seed=1),
+        "d": official.discriminator(),
+        "g_ema": official.generator(),
+        "g_optim": {"state": {0: {"step": 3}}, "param_groups": []},
+        "args": {"size": 32},
+        "ada_aug_p": 0.0,
+    }
+    official.write(file, tree)
+    with pytest.warns(UserWarning, match="no latent_avg"):
+        model = rs.load(file)
+    assert model.discriminator is not None and model.discriminator.config.channels == (128,) * 4
+    const = flat_arrays(model.require_generator()[0])["synthesis.const"]
+    np.testing.assert_array_equal(const, tree["g_ema"]["input.input"][0].transpose(1, 2, 0))
+
+
+def test_discriminator_alone(file: Path):
+    model = load(file, official.discriminator())
+    assert model.generator is None and model.discriminator is not None
+
+
+def test_compute_dtype(file: Path):
+    model = load(file, official.checkpoint(ENCODER), dtype="bfloat16")
+    assert model.require_generator()[0].synthesis.dtype == "bfloat16"
+    assert flat_arrays(model.require_encoder())["heads.linear.kernel"].dtype == np.float32

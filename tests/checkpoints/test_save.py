@@ -1,0 +1,155 @@
+"""What is written appears complete or not at all, and never in place of something else."""
+
+import dataclasses
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import restyle_jax as rs
+from restyle_jax.checkpoints.export import Format
+from restyle_jax.checkpoints.modules import flat_arrays
+from tests import official, tiny
+
+
+@pytest.fixture
+def model() -> rs.Model:
+    return rs.load(tiny.checkpoint(resolution=32))
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Writing more than 100 kB to a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_our_format_keeps_everything(model: rs.Model, tmp_path: Path):
+    model = dataclasses.replace(model, metadata={"opts": {"paths": (Path("a"), 1)}, "step": 7})
+    rs.save(model, tmp_path / "deep" / "copy")
+    copy = rs.load(tmp_path / "deep" / "copy")
+    assert copy.geometry == model.geometry and copy.metadata == {"opts": {"paths": ["a", 1]}, "step": 7}
+    for network, twin in ((model.generator, copy.generator), (model.encoder, copy.encoder)):
+        assert network is not None and twin is not None and network.config == twin.config
+        expected, found = flat_arrays(network), flat_arrays(twin)
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+    np.testing.assert_array_equal(np.asarray(copy.w_avg), np.asarray(model.w_avg))
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_either_file_stands_for_the_directory(name: str):
+    assert rs.load(tiny.checkpoint() / name).require_encoder().config.trunk == "resnet18"
+
+
+def test_directories_of_ours_and_empty_ones_are_replaced(model: rs.Model, tmp_path: Path):
+    (tmp_path / "copy").mkdir()
+    for step in (1, 2):
+        rs.save(dataclasses.replace(model, metadata={"step": step}), tmp_path / "copy")
+    assert rs.load(tmp_path / "copy").metadata == {"step": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+@pytest.mark.parametrize("kind", ["file", "foreign", "ours and more", "link"])
+def test_nothing_else_is_overwritten(kind: str, model: rs.Model, tmp_path: Path):
+    target = tmp_path / "target"
+    match kind:
+        case "file":
+            target.write_text("mine")
+        case "foreign":
+            target.mkdir()
+            (target / "config.json").write_text("{}")
+        case "ours and more":
+            rs.save(model, target)
+            (target / "notes.txt").write_text("mine")
+        case "link":
+            target.symlink_to(tmp_path / "elsewhere")
+    before = sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    with pytest.raises(rs.CheckpointError, match="target"):
+        rs.save(model, target)
+    assert sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_no_space_for_our_format(model: rs.Model, tmp_path: Path):
+    with pytest.raises(rs.CheckpointError, match="cannot be written"):
+        rs.save(model, tmp_path / "copy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_space_leaves_the_previous_version(model: rs.Model, tmp_path: Path, request: pytest.FixtureRequest):
+    rs.save(model, tmp_path / "copy")
+    request.getfixturevalue("full_disk")
+    with pytest.raises(rs.CheckpointError, match="cannot be written"):
+        rs.save(dataclasses.replace(model, metadata={"step": 2}), tmp_path / "copy")
+    assert rs.load(tmp_path / "copy").metadata == model.metadata
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> rs.Model:
+    tree = {"g_ema": official.generator(resolution=8, narrow=1), "latent_avg": np.zeros(512, np.float32)}
+    return rs.load(official.write(tmp_path_factory.mktemp("official") / "a.pt", tree))
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_no_space_for_an_export(generator: rs.Model, tmp_path: Path):
+    with pytest.raises(rs.CheckpointError, match="cannot be written"):
+        rs.export_torch(generator, tmp_path / "a.pt", format="rosinality")
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_files_are_kept_unless_told(generator: rs.Model, tmp_path: Path):
+    file = tmp_path / "a.pt"
+    file.write_text("mine")
+    with pytest.raises(rs.CheckpointError, match="already exists"):
+        rs.export_torch(generator, file, format="rosinality")
+    assert file.read_text() == "mine"
+    rs.export_torch(generator, file, format="rosinality", overwrite=True)
+    assert os.listdir(tmp_path) == ["a.pt"] and "g_ema" in torch.load(file, weights_only=True)
+
+
+def test_one_average_for_all_styles(generator: rs.Model, tmp_path: Path):
+    rows = np.arange(4 * 512, dtype=np.float32).reshape(4, 512)
+    model = dataclasses.replace(generator, w_avg=rows)
+    with pytest.warns(UserWarning, match="w_avg"):
+        rs.export_torch(model, tmp_path / "a.pt", format="rosinality")
+    read = torch.load(tmp_path / "a.pt", weights_only=True)["latent_avg"]
+    np.testing.assert_array_equal(read.numpy(), rows.mean(0))
+
+
+def test_what_official_code_cannot_build(model: rs.Model, tmp_path: Path):
+    with pytest.raises(rs.CheckpointError) as caught:
+        rs.export_torch(model, tmp_path / "a.pt")
+    for part in (
+        "2 mapping layers in place of 8",
+        "32 numbers per style in place of 512",
+        "channels (16, 16, 16, 16)",
+        "8 channels in the first stage of the trunk in place of 64",
+        "a backbone head on a resnet18 trunk",
+    ):
+        assert part in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("format", "named"), [("restyle", "no encoder"), ("rosinality", "channels (64, 64, 64, 32, 16)")]
+)
+def test_networks_that_do_not_fit(format: Format, named: str, tmp_path: Path):
+    model = rs.load(official.networks.GOLDEN / "nvlabs_ada" / "snapshot_64.pkl")
+    with pytest.raises(rs.CheckpointError, match="snapshot_64") as caught:
+        rs.export_torch(model, tmp_path / "a.pt", format=format)
+    assert named in str(caught.value)
+
+
+def test_unknown_format(generator: rs.Model, tmp_path: Path):
+    with pytest.raises(ValueError, match="format is 'onnx'"):
+        rs.export_torch(generator, tmp_path / "a.pt", format="onnx")  # pyright: ignore[reportArgumentType]

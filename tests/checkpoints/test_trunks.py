@@ -1,0 +1,108 @@
+"""Encoders that start from published trunks."""
+
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+import restyle_jax as rs
+from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from tests import networks, official
+
+RESNET34_LAYERS = (3, 4, 6, 3)
+
+
+def face_file() -> official.State:
+    """As model_ir_se50.pth: no batch counts, and the embedding on top."""
+    entries = official.resized(official.entries(official.ENCODERS["GradualStyleEncoder"]), resolution=32)
+    state = official.values([entry for entry in entries if entry[0].startswith(("input_layer", "body"))])
+    state = official.without(state, *(key for key in state if key.endswith("num_batches_tracked")))
+    return {**state, "output_layer.0.weight": np.zeros(128, np.float32), "output_layer.3.weight": np.zeros((4, 9))}
+
+
+def torchvision_file() -> official.State:
+    """As resnet34-333f7ec4.pth, in torchvision's names."""
+    entries = official.resized(official.entries("restyle_encoders/resnet_gradual_s14_c3"), resolution=32)
+    state = official.values([entry for entry in entries if entry[0].startswith(("conv1", "bn1", "body"))])
+    places = [(stage + 1, place) for stage, size in enumerate(RESNET34_LAYERS) for place in range(size)]
+
+    def named(key: str) -> str:
+        return re.sub(r"^body\.(\d+)", lambda match: "layer{}.{}".format(*places[int(match[1])]), key)
+
+    return {named(key): value for key, value in state.items()} | {"fc.weight": np.zeros((10, 128), np.float32)}
+
+
+def encoder(trunk: str, in_channels: int = 6) -> Encoder:
+    config = EncoderConfig("backbone", trunk, num_styles=4, in_channels=in_channels, style_dim=128, width=16)  # pyright: ignore[reportArgumentType]
+    return networks.random(lambda: Encoder(config, rngs=nnx.Rngs(0)))
+
+
+def test_face_network(tmp_path: Path):
+    state, start = face_file(), encoder("irse50")
+    before = flat_arrays(start)
+    after = flat_arrays(rs.load_trunk(official.write(tmp_path / "a.pt", state), start, extra_channels="zero"))
+    kernel = after["trunk.input_layer.conv.kernel"]
+    np.testing.assert_array_equal(kernel[:, :, :3], state["input_layer.0.weight"].transpose(2, 3, 1, 0))
+    assert not kernel[:, :, 3:].any()
+    np.testing.assert_array_equal(after["trunk.body.20.norm2.var"], state["body.20.res_layer.4.running_var"])
+    assert after["trunk.body.20.norm2.count"] == 0
+    unchanged = flat_arrays(start)
+    for name, array in before.items():
+        np.testing.assert_array_equal(unchanged[name], array)
+        if not name.startswith("trunk."):
+            np.testing.assert_array_equal(after[name], array)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["torchvision", "moco"])
+def test_resnet(wrapped: bool, tmp_path: Path):
+    tree: dict = torchvision_file()
+    state = tree
+    if wrapped:
+        moco = {f"module.encoder_q.{key}": value for key, value in tree.items()}
+        tree = {"epoch": 800, "arch": "resnet50", "state_dict": {**moco, "module.queue": np.zeros((2, 3), np.float32)}}
+    after = flat_arrays(rs.load_trunk(official.write(tmp_path / "a.pt", tree), encoder("resnet34", 3)))
+    np.testing.assert_array_equal(
+        after["trunk.body.9.conv2.kernel"], state["layer3.2.conv2.weight"].transpose(2, 3, 1, 0)
+    )
+    np.testing.assert_array_equal(after["trunk.body.13.downsample_norm.scale"], state["layer4.0.downsample.1.weight"])
+    assert (after["trunk.input_layer.prelu.slope"] == 0.25).all()
+    assert after["trunk.body.9.norm1.count"] == state["layer3.2.bn1.num_batches_tracked"]
+
+
+def test_extra_channels(tmp_path: Path):
+    path, start = official.write(tmp_path / "a.pt", torchvision_file()), encoder("resnet34")
+
+    def kernel(**kwargs) -> np.ndarray:
+        return flat_arrays(rs.load_trunk(path, start, **kwargs))["trunk.input_layer.conv.kernel"]
+
+    copied = kernel(extra_channels="copy")
+    np.testing.assert_array_equal(copied[:, :, 3:], copied[:, :, :3])
+    drawn, again = kernel(), kernel(key=jax.random.key(1))
+    np.testing.assert_array_equal(drawn[:, :, :3], copied[:, :, :3])
+    assert abs(drawn[:, :, 3:].std() - 1) < 0.1 and (drawn[:, :, 3:] != again[:, :, 3:]).all()
+    with pytest.raises(ValueError, match="extra_channels is 'none'"):
+        kernel(extra_channels="none")
+
+
+@pytest.mark.parametrize(("trunk", "in_channels"), [("resnet18", 6), ("irse50", 6), ("resnet34", 1)])
+def test_other_trunks_are_refused(trunk: str, in_channels: int, tmp_path: Path):
+    path = official.write(tmp_path / "a.pt", torchvision_file())
+    with pytest.raises(rs.CheckpointError, match=f"expected {trunk} of width 16 with at most {in_channels}"):
+        rs.load_trunk(path, encoder(trunk, in_channels))
+
+
+def test_whole_checkpoints_are_refused(tmp_path: Path):
+    path = official.write(tmp_path / "a.pt", {"g_ema": official.generator(resolution=8)})
+    with pytest.raises(rs.CheckpointError, match=r"restyle_jax\.load"):
+        rs.load_trunk(path, encoder("resnet34"))
+
+
+def test_tensors_that_do_not_fit_are_listed(tmp_path: Path):
+    state = torchvision_file()
+    del state["layer2.1.conv1.weight"], state["bn1.bias"]
+    with pytest.raises(rs.CheckpointError, match=r"missing +bn1\.bias[^$]*missing +layer2\.1\.conv1\.weight"):
+        rs.load_trunk(official.write(tmp_path / "a.pt", state), encoder("resnet34"))
