@@ -128,7 +128,6 @@ class Encoder(nnx.Module):
             self.trunk = IRSE(trunk, dtype=dtype, rngs=rngs)
         else:
             self.trunk = ResNet(trunk, dtype=dtype, rngs=rngs)
-        *_, fine, middle, last = trunk.channels
 
         def pointwise(channels: int) -> nnx.Conv:
             return conv(channels, config.style_dim, 1, use_bias=True, dtype=dtype, rngs=rngs)
@@ -136,14 +135,15 @@ class Encoder(nnx.Module):
         def heads(level: int, count: int) -> StyleHeads:
             return StyleHeads(count, config.style_dim, config.head_convs + level, dtype=dtype, rngs=rngs)
 
-        self.project = pointwise(last) if last != config.style_dim else None
+        narrow = trunk.channels[-1] == config.style_dim
+        self.project = None if narrow else pointwise(trunk.channels[-1])
         if config.pyramid:
-            counts = config.levels
-            self.coarse = heads(0, counts[0])
-            self.lateral1 = pointwise(middle) if counts[1] else None
-            self.middle = heads(1, counts[1]) if counts[1] else None
-            self.lateral2 = pointwise(fine) if counts[2] else None
-            self.fine = heads(2, counts[2]) if counts[2] else None
+            coarse, middle, fine = config.levels
+            self.coarse = heads(0, coarse)
+            self.middle = heads(1, middle) if middle else None
+            self.fine = heads(2, fine) if fine else None
+            self.lateral1 = pointwise(trunk.channels[-2])
+            self.lateral2 = pointwise(trunk.channels[-3])
         else:
             self.heads = heads(0, config.num_styles)
 
@@ -175,11 +175,8 @@ class Encoder(nnx.Module):
     def pyramid_styles(self, fine: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
         """The last three maps of the trunk -> [B, K, style_dim]; each level is enlarged and added to the next finer one."""
         level, styles = last, [self.coarse(last)]
-        for features, lateral, heads in (
-            (middle, self.lateral1, self.middle),
-            (fine, self.lateral2, self.fine),
-        ):
-            if lateral is not None and heads is not None:
+        for features, lateral, heads in ((middle, self.lateral1, self.middle), (fine, self.lateral2, self.fine)):
+            if heads is not None:
                 level = resize_align_corners(level, *features.shape[1:3]) + lateral(features)
                 styles.append(heads(level))
         return jnp.concatenate(styles, 1)

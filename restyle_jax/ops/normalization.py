@@ -19,10 +19,10 @@ class BatchNorm(nnx.Module):
     momentum = 0.1
 
     def __init__(self, features: int, *, dtype: jax.typing.DTypeLike = jnp.float32):
-        self.scale = nnx.Param(jnp.ones((features,)))
-        self.bias = nnx.Param(jnp.zeros((features,)))
-        self.mean = nnx.BatchStat(jnp.zeros((features,)))
-        self.var = nnx.BatchStat(jnp.ones((features,)))
+        self.scale = nnx.Param(jnp.ones((features,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((features,), jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros((features,), jnp.float32))
+        self.var = nnx.BatchStat(jnp.ones((features,), jnp.float32))
         self.count = nnx.BatchStat(jnp.zeros((), jnp.int32))
         self.dtype = dtype
 
@@ -58,7 +58,7 @@ class PReLU(nnx.Module):
     """max(x, 0) + slope * min(x, 0) with one learned `slope` per channel [C], initially 0.25 (arXiv 1502.01852)."""
 
     def __init__(self, features: int, *, dtype: jax.typing.DTypeLike = jnp.float32):
-        self.slope = nnx.Param(jnp.full((features,), 0.25))
+        self.slope = nnx.Param(jnp.full((features,), 0.25, jnp.float32))
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """Encoders: parity with the official classes, and what must hold for any weights."""
 
-import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +22,12 @@ from tests.networks import apply, nchw, nhwc
 
 BOUND = 5e-5  # float32's own floor is 5e-6, by the same reference rerun in float64
 
+# Each class once, with 14 to 18 styles, 3 and 6 channels, and the cars geometry.
 GOLDENS = (
-    "backbone_s14_c6",
     "backbone_s18_c6",
-    "gradual_s14_c6",
     "gradual_s18_c3",
     "progressive_backbone_s14_c6",
-    "progressive_backbone_s18_c6",
-    "resnet_backbone_s14_c6",
     "resnet_backbone_s16_c6_cars",
-    "resnet_gradual_s14_c3",
     "resnet_gradual_s14_c6",
     "resnet_progressive_backbone_s14_c6",
 )
@@ -109,47 +106,81 @@ def test_official_parameter_counts(name: str, num_styles: int, in_channels: int,
 
 
 def test_official_parameter_counts_of_the_parts():
-    for channels, expected in ((3, 30_950_080), (6, 30_951_808)):
-        config = IRSEConfig(in_channels=channels)
-        assert num_parameters(functools.partial(IRSE, config, rngs=nnx.Rngs(0))) == expected
+    assert num_parameters(lambda: IRSE(IRSEConfig(in_channels=3), rngs=nnx.Rngs(0))) == 30_950_080
     assert num_parameters(lambda: ResNet(ResNetConfig(in_channels=6), rngs=nnx.Rngs(0))) == 21_294_144
-    for convs, expected in ((4, 9_701_888), (5, 12_061_696), (6, 14_421_504)):
-        assert num_parameters(functools.partial(StyleHeads, 1, 512, convs, rngs=nnx.Rngs(0))) == expected
+    for convs, expected in {4: 9_701_888, 5: 12_061_696, 6: 14_421_504}.items():
+        assert num_parameters(lambda convs=convs: StyleHeads(1, 512, convs, rngs=nnx.Rngs(0))) == expected
 
 
 def test_torchvision_parameter_counts_of_the_other_depths():
     """torchvision's own counts without its classifier, plus the 64 slopes of the PReLU that replaces a ReLU."""
-    for name, torchvision in (("resnet18", 11_689_512 - 513_000), ("resnet50", 25_557_032 - 2_049_000)):
-        assert num_parameters(functools.partial(ResNet, TRUNKS[name], rngs=nnx.Rngs(0))) == torchvision + 64
+    for name, torchvision in {"resnet18": 11_689_512 - 513_000, "resnet50": 25_557_032 - 2_049_000}.items():
+        assert num_parameters(lambda name=name: ResNet(TRUNKS[name], rngs=nnx.Rngs(0))) == torchvision + 64
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
-@pytest.mark.parametrize("head", HEADS)
-def test_every_combination_has_k_styles(head: str, trunk: str):
-    def output(num_styles: int, style_dim: int, size: tuple[int, int], head_convs: int = 4) -> jax.ShapeDtypeStruct:
-        config = EncoderConfig(
-            head, trunk, num_styles, in_channels=4, style_dim=style_dim, width=16, head_convs=head_convs
-        )
-        x = jax.ShapeDtypeStruct((2, *size, 4), jnp.float32)
-        return jax.eval_shape(lambda x: Encoder(config, rngs=nnx.Rngs(0))(x), x)
+def drawn(make: Callable[[], nnx.Module]) -> Any:
+    """A network with random parameters and statistics of sensible size (its own initialisation compiles every draw)."""
+    graph, state = nnx.split(nnx.eval_shape(make))
+    generator = np.random.default_rng(0)
 
-    assert output(18, 128, (192, 256)).shape == (2, 18, 128)
-    assert output(5, 24, (50, 31)).shape == (2, 5, 24)
-    assert output(1, 128, (512, 16), head_convs=5).shape == (2, 1, 128)
+    def draw(name: str, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        value = generator.normal(size=leaf.shape)
+        if name == "kernel":
+            value /= np.sqrt(np.prod(leaf.shape[-4:-1])) if len(leaf.shape) > 3 else 1
+        elif name != "count":
+            value = 0.1 * value + {"scale": 1, "var": 1, "slope": 0.25}.get(name, 0)
+        return jnp.asarray(0 * value if name == "count" else value, leaf.dtype)
+
+    filled = [(path, leaf.replace(draw(path[-1], leaf.get_value()))) for path, leaf in nnx.to_flat_state(state)]
+    return nnx.merge(graph, nnx.from_flat_state(filled))
 
 
-def tiny(head: str = "fpn", trunk: str = "irse50", num_styles: int = 9, dtype=jnp.float32, **fields) -> Encoder:
-    fields = {"in_channels": 3, "style_dim": 32, "width": 16, **fields}
-    return Encoder(EncoderConfig(head, trunk, num_styles, **fields), dtype=dtype, rngs=nnx.Rngs(0))
+def tiny(head="fpn", num_styles=9, dtype=jnp.float32) -> Encoder:
+    config = EncoderConfig(head, "resnet18", num_styles, in_channels=3, style_dim=32, width=8)
+    return drawn(lambda: Encoder(config, dtype=dtype, rngs=nnx.Rngs(0)))
 
 
 def image(batch: int = 2, height: int = 32, width: int = 48, channels: int = 3) -> jax.Array:
-    return jax.random.normal(jax.random.key(1), (batch, height, width, channels))
+    return jnp.asarray(recipe.latent("image", (batch, height, width, channels)))
 
 
-@pytest.mark.parametrize(("head", "trunk"), [("fpn", "irse50"), ("progressive", "resnet50")])
-def test_a_batch_is_encoded_image_by_image(head: str, trunk: str):
-    encoder, x = tiny(head, trunk), image(4)
+def output_shape(size: tuple[int, int], **fields) -> tuple[int, ...]:
+    config = EncoderConfig(**{"in_channels": 4, "width": 16, "num_styles": 18, "trunk": "resnet18", **fields})
+    x = jax.ShapeDtypeStruct((2, *size, 4), jnp.float32)
+    return jax.eval_shape(lambda x: Encoder(config, rngs=nnx.Rngs(0))(x), x).shape
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_shapes_of_every_head(head: str):
+    assert output_shape((192, 256), head=head, style_dim=128) == (2, 18, 128)
+    assert output_shape((50, 31), head=head, num_styles=5, style_dim=24) == (2, 5, 24)
+    assert output_shape((512, 16), head=head, num_styles=1, style_dim=128, head_convs=5) == (2, 1, 128)
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_shapes_of_every_trunk(trunk: str):
+    assert output_shape((64, 48), head="fpn", trunk=trunk, num_styles=8, style_dim=32) == (2, 8, 32)
+
+
+TRUNKS_OF_EACH_KIND = pytest.mark.parametrize(
+    "make",
+    [
+        lambda: IRSE(IRSEConfig((1, 1, 2), width=16), rngs=nnx.Rngs(0)),
+        lambda: ResNet(ResNetConfig((1, 1, 2), bottleneck=True, width=4), rngs=nnx.Rngs(0)),
+    ],
+    ids=["irse", "resnet"],
+)
+
+
+@TRUNKS_OF_EACH_KIND
+def test_a_trunk_alone_gives_the_end_of_each_group(make):
+    trunk = drawn(make)
+    shapes = [x.shape for x in trunk(image(1, 20, 33))]
+    assert shapes == [(1, *size, c) for size, c in zip([(10, 17), (5, 9), (3, 5)], (16, 32, 64), strict=True)]
+
+
+def test_a_batch_is_encoded_image_by_image():
+    encoder, x = tiny(), image(4)
     together = np.asarray(apply(encoder, _encode, x))
     assert networks.error(apply(encoder, _encode, x[2:3]), together[2:3]) < 1e-5
 
@@ -157,22 +188,19 @@ def test_a_batch_is_encoded_image_by_image(head: str, trunk: str):
 @pytest.mark.parametrize("head", ["progressive", "fpn_progressive"])
 def test_stages(head: str):
     """One compilation serves every stage; at stage i the styles up to i have their offsets, later ones equal style 0."""
-    encoder, x = tiny(head, "resnet18"), image()
-    graph, state = nnx.split(encoder)
-    encode = jax.jit(lambda state, x, stage: nnx.merge(graph, state)(x, stage))
-    every = encode(state, x, None)
+    graph, params, stats = nnx.split(tiny(head), nnx.Param, nnx.BatchStat)
+    x = image()
+    encode = jax.jit(lambda params, stage: nnx.merge(graph, params, stats)(x, stage))
+    every = encode(params, None)
     for stage in (0, 1, 5, 8, 18):
-        styles = encode(state, x, stage)
+        styles = encode(params, stage)
         np.testing.assert_allclose(styles[:, : stage + 1], every[:, : stage + 1], atol=1e-6)
         np.testing.assert_array_equal(styles[:, stage + 1 :], np.repeat(styles[:, :1], max(8 - stage, 0), 1))
     assert encode._cache_size() == 2  # with and without a stage
 
-    gradient = jax.grad(lambda state: jnp.square(nnx.merge(graph, state)(x, 3)).sum())(state)
-    if head == "progressive":
-        of_heads = [np.abs(gradient["heads"]["linear"]["kernel"][...]).max((1, 2))]
-    else:
-        parts = (gradient[level]["linear"]["kernel"][...] for level in ("coarse", "middle", "fine"))
-        of_heads = [np.abs(part).max((1, 2)) for part in parts]
+    gradient = jax.jit(jax.grad(lambda params: jnp.square(encode(params, 3)).sum()))(params)
+    stacks = ("heads",) if head == "progressive" else ("coarse", "middle", "fine")
+    of_heads = [np.abs(gradient[stack]["linear"]["kernel"][...]).max((1, 2)) for stack in stacks]
     np.testing.assert_array_equal(np.concatenate(of_heads) > 0, np.arange(9) <= 3)
 
 
@@ -192,58 +220,67 @@ def test_stacked_convolutions_are_independent_ones(repeated: int, monkeypatch: p
     np.testing.assert_allclose(stack(separate[0]), [single(i, separate[0]) for i in range(3)], atol=1e-5)
 
 
-@pytest.mark.parametrize(("head", "trunk"), [("backbone", "irse50"), ("fpn_progressive", "resnet50")])
-def test_train_mode_moves_every_statistic_once_per_call(head: str, trunk: str):
-    graph, params, stats = nnx.split(tiny(head, trunk), nnx.Param, nnx.BatchStat)
+@TRUNKS_OF_EACH_KIND
+def test_train_mode_moves_every_statistic_once_per_call(make):
+    graph, params, stats = nnx.split(drawn(make), nnx.Param, nnx.BatchStat)
 
     @jax.jit
-    def two_calls(params, stats, x):
-        for _ in range(2):
-            encoder = nnx.merge(graph, params, stats, copy=True)
-            encoder(x, train=True)
-            stats = nnx.state(encoder, nnx.BatchStat)
-        return stats
+    def one_call_for_each(stats, batches):
+        def step(stats, x):
+            trunk = nnx.merge(graph, params, stats, copy=True)
+            trunk(x, train=True)
+            return nnx.state(trunk, nnx.BatchStat), None
 
-    after = two_calls(params, stats, image())
+        return lax.scan(step, stats, batches)[0]
+
+    after = one_call_for_each(stats, jnp.stack([image(), -image()]))
     moved = [
-        (path, (leaf[...] == 2) if path[-1] == "count" else np.any(leaf[...] != before[...]))
+        (path, bool(leaf[...] == 2) if path[-1] == "count" else bool(jnp.all(leaf[...] != before[...])))
         for (path, leaf), (_, before) in zip(nnx.to_flat_state(after), nnx.to_flat_state(stats), strict=True)
     ]
     assert moved and all(changed for _, changed in moved), [path for path, changed in moved if not changed]
 
 
-@pytest.mark.parametrize("train", [False, True])
-def test_gradient_is_the_slope(train: bool):
+def assert_gradient_is_slope(module: nnx.Module, output: Callable[[Any], jax.Array]):
     """Along the gradient the loss rises by the squared norm of the gradient, per unit step, by finite differences."""
-    graph, params, rest = nnx.split(tiny("fpn", "resnet18", num_styles=8), nnx.Param, ...)
-    x = image(2, 64, 64)
+    graph, params, rest = nnx.split(module, nnx.Param, ...)
 
-    @jax.jit
-    def loss(params):
-        return jnp.mean(jnp.square(nnx.merge(graph, params, rest, copy=True)(x, train=train)))
+    def loss(params: nnx.State) -> jax.Array:
+        return jnp.mean(jnp.square(output(nnx.merge(graph, params, rest, copy=True))))
 
-    gradient = jax.jit(jax.grad(loss))(params)
+    loss_and_gradient = jax.jit(jax.value_and_grad(loss))
+    _, gradient = loss_and_gradient(params)
     norm = sum(float(jnp.sum(jnp.square(leaf))) for leaf in jax.tree.leaves(gradient)) ** 0.5
-    step = 1e-2 / norm
+    step = 3e-4 / norm  # small, because every ReLU that changes sides on the way bends the line
 
     def moved(sign: int) -> float:
-        return float(loss(jax.tree.map(lambda p, g: p + sign * step * g, params, gradient)))
+        return float(loss_and_gradient(jax.tree.map(lambda p, g: p + sign * step * g, params, gradient))[0])
 
     assert (moved(1) - moved(-1)) / (2 * step * norm**2) == pytest.approx(1, rel=0.02)
 
 
-@pytest.mark.parametrize("trunk", ["irse50", "resnet34"])
-def test_bfloat16_computes_nearly_the_same(trunk: str):
-    encoder, half = tiny("fpn", trunk), tiny("fpn", trunk, dtype=jnp.bfloat16)
+@TRUNKS_OF_EACH_KIND
+def test_gradient_of_a_trunk_in_train_mode_is_its_slope(make):
+    assert_gradient_is_slope(drawn(make), lambda trunk: trunk(image(), train=True)[-1])
+
+
+def test_gradient_of_the_heads_is_their_slope():
+    heads = drawn(lambda: StyleHeads(3, 8, 2, rngs=nnx.Rngs(0)))
+    assert_gradient_is_slope(heads, lambda heads: heads(image(2, 4, 4, 8)))
+
+
+def test_bfloat16_computes_nearly_the_same():
+    exact, half = tiny("backbone"), tiny("backbone", dtype=jnp.bfloat16)
     assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(half, nnx.Param))} == {jnp.dtype(jnp.float32)}
     styles = apply(half, _encode, image())
     assert styles.dtype == jnp.float32
-    # Measured 0.015 to 0.03: eight bits of mantissa through some fifty layers.
-    assert networks.error(styles, np.asarray(apply(encoder, _encode, image()))) < 0.1
+    error = networks.error(styles, np.asarray(apply(exact, _encode, image())))
+    print("bfloat16", error)
+    assert error < 0.1
 
 
 def test_wrong_inputs_are_named():
-    encoder = tiny("fpn")
+    encoder = tiny()
     with pytest.raises(ValueError, match=r"3 channels and at most 256 x 256.*6 channels and 32 x 48"):
         encoder(image(channels=6))
     with pytest.raises(ValueError, match=r"at most 256 x 256.*16 x 257"):
@@ -260,4 +297,4 @@ def test_wrong_configs_are_named():
     with pytest.raises(ValueError, match="num_styles=0"):
         EncoderConfig("fpn", "irse50", 0)
     with pytest.raises(ValueError, match="multiple of 16"):
-        tiny(width=24)
+        IRSEConfig(width=24)
