@@ -48,12 +48,12 @@ def export_torch(
             expected=f"what the official {'ReStyle, pSp and e4e' if format == 'restyle' else 'rosinality'} code can build",
             remedy="keep the model in our own format",
         )
-    _warn_of_differences(model, format)
-    tree = restyle_tree(model) if format == "restyle" else rosinality_tree(model)
     if path.is_dir() or (path.exists() and not overwrite):
         raise CheckpointError.explain(
             path, found="something that already exists", expected="the name of a new file", remedy="choose another name"
         )
+    _warn_of_differences(model, format)
+    tree = restyle_tree(model) if format == "restyle" else rosinality_tree(model)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:

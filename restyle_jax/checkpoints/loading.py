@@ -25,7 +25,7 @@ from restyle_jax.nets.resnet import ResNet
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
 from restyle_jax.refine import Geometry
 
-Path_ = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 ExtraChannels = Literal["normal", "zero", "copy"]
 
 # Samples of z behind an estimated w_avg, as in pSp and ReStyle, and the seed of the draw.
@@ -34,7 +34,7 @@ MEAN_SAMPLES, MEAN_SEED = 100_000, 0
 AVERAGE_APART = engine.Ignored(detect.NVLABS_AVERAGE, "w_avg is kept beside the network")
 
 
-def load(path: Path_, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
+def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
     """The networks of a checkpoint, of any supported kind.
 
     path: a directory that `save` wrote; or an official file: ReStyle, pSp or e4e, a StyleGAN2 generator in rosinality's
@@ -124,14 +124,13 @@ class _Loader:
 
     def networks(self, parts: Mapping[str, _Part]) -> dict[str, Any]:
         """All networks, read together so that one error can list what is wrong with any of them."""
-        states = {role: getattr(self.contents, role) for role in parts}
+        source = dict(self.contents.strays)
+        for role in parts:
+            prefix = self.contents.prefixes.get(role, "")
+            source |= {prefix + key: value for key, value in getattr(self.contents, role).items()}
         arrays = engine.read(
             [row for part in parts.values() for row in part.table],
-            {
-                self.contents.prefixes.get(role, "") + key: value
-                for role in parts
-                for key, value in states[role].items()
-            },
+            source,
             {f"{role}.{path}": leaf for role, part in parts.items() for path, leaf in part.blueprint.targets.items()},
             file=self.file,
             what=" and ".join(parts),
@@ -191,7 +190,7 @@ def facts(contents: Contents, generator: GeneratorConfig, file: str) -> opts.Fac
 
 
 def load_trunk(
-    path: Path_,
+    path: AnyPath,
     encoder: Encoder,
     *,
     extra_channels: ExtraChannels = "normal",

@@ -43,7 +43,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
     contents = detect.contents(tree, format, file)
     networks: dict[str, Any] = {}
     missing: list[str] = []
-    unexpected: list[str] = []
+    unexpected = list(contents.strays)
 
     def add(role: str, details: Mapping[str, Any], table: engine.Table) -> None:
         state, prefix = getattr(contents, role), contents.prefixes.get(role, "")

@@ -33,6 +33,7 @@ class Contents:
     prefixes: what stands before each network's keys in the file, by role; nothing where the file is the state dict.
     nodes: for NVlabs networks, the records of the reader, by role.
     latent_avg: array, or None. opts: the training options, or None. step: the training step, or None.
+    strays: tensors beside the networks of a state dict, which nothing has a place for.
     others: names of entries that are not used.
     """
 
@@ -47,6 +48,7 @@ class Contents:
     latent_avg: Any = None
     opts: Mapping[str, Any] | None = None
     step: int | None = None
+    strays: State = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
     @property
@@ -103,6 +105,13 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
         "step": step if isinstance(step, int) else None,
         "others": tuple(name for name in others if name != "global_step"),
     }
+    if any(key.startswith("generator.synthesis.") for key in states):
+        raise CheckpointError.explain(
+            file,
+            found="the weights of our own format without its config.json",
+            expected="both files in one directory",
+            remedy="copy config.json next to it, or convert the original file again",
+        )
     if any(key.startswith(("encoder.", "decoder.")) for key in states):
         return _restyle(states, networks, file)
     if "input.input" in states or "conv1.conv.weight" in states:
@@ -122,14 +131,6 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
 
 def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
     encoder, decoder = _below(states, "encoder."), _below(states, "decoder.")
-    strays = [key for key in states if not key.startswith(("encoder.", "decoder."))]
-    if strays:
-        raise CheckpointError.explain(
-            file,
-            found=f"{', '.join(sorted(strays))} among the tensors of the encoder and the decoder",
-            expected="keys that start with `encoder.` or `decoder.`",
-            remedy="remove these entries from the file if you know what they are",
-        )
     if not encoder or not decoder:
         absent, present = ("encoder", "decoder") if decoder else ("decoder", "encoder")
         raise CheckpointError.explain(
@@ -147,7 +148,8 @@ def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
             remedy="use a checkpoint of one of these; this kind is not supported",
         )
     prefixes = {"generator": "decoder.", "encoder": "encoder."}
-    return Contents(RESTYLE, generator=decoder, encoder=encoder, prefixes=prefixes, **networks)
+    strays = {key: value for key, value in states.items() if not key.startswith(("encoder.", "decoder."))}
+    return Contents(RESTYLE, generator=decoder, encoder=encoder, prefixes=prefixes, strays=strays, **networks)
 
 
 def _unsupported_encoder(encoder: State) -> str | None:

@@ -26,15 +26,17 @@ def test_all_wrong_tensors_at_once(tmp_path: Path):
     del states["decoder.convs.1.conv.weight"], states["decoder.noises.noise_4"], states["decoder.to_rgb1.bias"]
     states["decoder.convs.2.conv.weight"] = np.zeros((1, 128, 64, 3, 3), np.float32)
     states["decoder.stranger"] = np.zeros(3, np.float32)
+    states["stray.weight"] = np.zeros((2, 1), np.float32)
     message = failure(official.write(tmp_path / "generator.pt", tree))
     for part in (
-        "5 tensors",
+        "6 tensors",
         "missing     decoder.convs.1.conv.weight (1, 128, 128, 3, 3), "
         "for generator.synthesis.blocks.1.conv1.kernel (3, 3, 128, 128)",
         "missing     decoder.noises.noise_4 (1, 1, 16, 16)",
         "missing     decoder.to_rgb1.bias (1, 3, 1, 1)",
         "shape       decoder.convs.2.conv.weight: found (1, 128, 64, 3, 3), expected (1, 128, 128, 3, 3)",
         "unexpected  decoder.stranger (3)",
+        "unexpected  stray.weight (2, 1)",
     ):
         assert part in message
 
@@ -150,6 +152,11 @@ class TestOurOwn:
             "shape       generator.synthesis.blocks.1.to_rgb.kernel: found (128, 3), expected (64, 3)",
         ):
             assert part in str(caught.value)
+
+    def test_weights_without_their_config(self, directory: Path):
+        (directory / "config.json").unlink()
+        with pytest.raises(rs.CheckpointError, match=r"without its config\.json"):
+            rs.load(directory / "weights.safetensors")
 
     def test_weights_that_are_missing(self, directory: Path):
         (directory / "weights.safetensors").unlink()

@@ -3,9 +3,12 @@
 import pytest
 
 from restyle_jax.checkpoints import sizes
-from restyle_jax.convert.engine import Constant, Row, Table
-from restyle_jax.convert.tables import nvlabs, stylegan2
-from restyle_jax.nets.encoders import OFFICIAL, EncoderConfig
+from restyle_jax.checkpoints.modules import Blueprint
+from restyle_jax.convert.engine import Constant, Filled, Row, Table
+from restyle_jax.convert.tables import encoders, nvlabs, stylegan2
+from restyle_jax.nets.encoders import HEADS, OFFICIAL, TRUNKS, Encoder, EncoderConfig
+from restyle_jax.nets.irse import IRSE, IRSEConfig
+from restyle_jax.nets.resnet import ResNet
 from tests import networks, official
 
 
@@ -39,3 +42,26 @@ def test_encoder_order(name: str):
 def test_nvlabs_generator_keys():
     table = nvlabs.generator(5, 8, conditional=False)
     assert {*keys(table), "mapping.w_avg"} == set(golden_keys("nvlabs_ada/snapshot_64"))
+
+
+@pytest.mark.parametrize(
+    ("head", "trunk"), [*(("backbone", trunk) for trunk in TRUNKS), *((head, "resnet18") for head in HEADS)]
+)
+def test_tables_fill_every_combination(head: str, trunk: str):
+    """Also those that have no official class, so that depth can be compared."""
+    config = EncoderConfig(head, trunk, num_styles=9, style_dim=64, width=16)  # pyright: ignore[reportArgumentType]
+    targets = Blueprint.of(Encoder, config).targets
+    filled = {entry.ours for entry in sizes.encoder_table(config) if isinstance(entry, Row)}
+    assert filled == {path for path in targets if not path.startswith("project.")}
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_trunk_files_have_the_rows_of_encoders(trunk: str):
+    config = TRUNKS[trunk]
+    table = (
+        encoders.face_trunk(config.units)
+        if isinstance(config, IRSEConfig)
+        else encoders.torchvision_trunk(config.blocks, bottleneck=config.bottleneck)
+    )
+    kind = IRSE if isinstance(config, IRSEConfig) else ResNet
+    assert {entry.ours for entry in table if isinstance(entry, Row | Filled)} == set(Blueprint.of(kind, config).targets)
