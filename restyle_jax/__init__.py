@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from restyle_jax.checkpoints import export_torch, inspect, load, load_trunk, save
     from restyle_jax.convert.errors import CheckpointError
-    from restyle_jax.model import Model, generate, invert
+    from restyle_jax.model import Model, generate, invert, sample, synthesise
     from restyle_jax.refine import Geometry, Inversion
 
 __version__ = importlib.metadata.version("restyle_jax")
@@ -31,6 +31,8 @@ _HOME = {
     "Model": "model",
     "invert": "model",
     "generate": "model",
+    "sample": "model",
+    "synthesise": "model",
     "Geometry": "refine",
     "Inversion": "refine",
 }
@@ -46,7 +48,9 @@ __all__ = [
     "invert",
     "load",
     "load_trunk",
+    "sample",
     "save",
+    "synthesise",
 ]
 
 

@@ -71,10 +71,14 @@ def _refine(graphs, states, x, start, w_avg, steps, geometry, capacity, resize_o
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "truncation_cutoff"))
-def _generate(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -> jax.Array:
-    generator = nnx.merge(graph, state, copy=True)
-    w = broadcast_styles(generator.mapping(z, labels), generator.config.num_styles)
-    return generator.synthesis(truncate(w, w_avg, truncation_psi, truncation_cutoff))
+def _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -> jax.Array:
+    w = broadcast_styles(nnx.merge(graph, state, copy=True)(z, labels), w_avg.shape[0])
+    return truncate(w, w_avg, truncation_psi, truncation_cutoff)
+
+
+@functools.partial(jax.jit, static_argnames="graph")
+def _synthesise(graph, state, w) -> jax.Array:
+    return nnx.merge(graph, state, copy=True)(w)
 
 
 def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
@@ -138,20 +142,20 @@ def invert(
     return Inversion(*(jnp.concatenate(parts) for parts in zip(first, second, strict=True)))
 
 
-def generate(
+def sample(
     model: Model,
     seeds: Sequence[int],
     *,
     truncation_psi: float = 1.0,
     truncation_cutoff: int | None = None,
     label: int | None = None,
-    batch_size: int = 4,
-) -> np.ndarray:
-    """Pictures of seeds, f32[len(seeds), R, R, 3], nominally in [-1, 1], with the network's constant noise.
+) -> jax.Array:
+    """Codes of seeds, f32[len(seeds), K, w_dim].
 
     A seed means the z of `numpy.random.RandomState(seed)`, as in stylegan2-ada-pytorch's `generate.py`, so that the same
-    seed shows the same picture there and here, whatever the batch. `label` is a class index, for conditional generators.
-    Raises ValueError without a generator, without seeds, or on a missing, superfluous or unknown label.
+    seed shows the same picture there and here. `truncation_psi` pulls the first `truncation_cutoff` styles (all when None)
+    towards w_avg; `label` is a class index, for conditional generators. Raises ValueError without a generator, without
+    seeds, or on a missing, superfluous or unknown label.
     """
     generator, w_avg = model.require_generator()
     classes = generator.config.label_dim
@@ -161,12 +165,26 @@ def generate(
         needs = f"a label from 0 to {classes - 1}" if classes else "no label"
         raise ValueError(f"{model.name} needs {needs}, got {label}")
     z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in seeds]).astype(np.float32)
-    labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), batch_size, axis=0)
-    graph, state = nnx.split(generator)
+    labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), len(seeds), axis=0)
+    graph, state = nnx.split(generator.mapping)
+    return _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff)
+
+
+def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
+    """Pictures f32[B, R, R, 3] of codes f32[B, K, w_dim], nominally in [-1, 1], with the network's constant noise.
+
+    `batch_size` codes at a time, so that one compilation and a bounded amount of device memory serve any number.
+    Raises ValueError without a generator or on a wrong shape.
+    """
+    graph, state = nnx.split(model.require_generator()[0].synthesis)
     pictures = []
-    for start in range(0, len(z), batch_size):
-        chunk = z[start : start + batch_size]
-        padded = np.resize(chunk, (batch_size, z.shape[1]))  # repeats rows, so that one compilation serves every chunk
-        batch = _generate(graph, state, padded, labels, w_avg, truncation_psi, truncation_cutoff)
-        pictures.append(np.asarray(batch[: len(chunk)]))
+    for start in range(0, len(w), batch_size):
+        chunk = np.asarray(w[start : start + batch_size])
+        padded = np.resize(chunk, (batch_size, *chunk.shape[1:]))  # repeats rows; the repetitions are dropped again
+        pictures.append(np.asarray(_synthesise(graph, state, padded)[: len(chunk)]))
     return np.concatenate(pictures)
+
+
+def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:
+    """Pictures of seeds, f32[len(seeds), R, R, 3]: `synthesise` of `sample`, whose options it takes."""
+    return synthesise(model, sample(model, seeds, **options), batch_size=batch_size)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from restyle_jax.nets.stylegan2 import Mapping, channel_widths
+from restyle_jax.nets.stylegan2 import Mapping, channel_widths, rosinality_widths
 from restyle_jax.ops.layers import EqualDense, scaled_leaky_relu
 from restyle_jax.ops.resample import conv2d, down_convolution
 
@@ -31,7 +31,7 @@ class DiscriminatorConfig:
     @classmethod
     def rosinality(cls, resolution: int, channel_multiplier: int = 2, **fields) -> "DiscriminatorConfig":
         """The sizes of rosinality/stylegan2-pytorch."""
-        return cls(resolution, channel_widths(resolution, 16384 * channel_multiplier), **fields)
+        return cls(resolution, rosinality_widths(resolution, channel_multiplier), **fields)
 
     @classmethod
     def nvlabs_ada(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from restyle_jax.nets.residual import InputLayer, conv, group_features, torch_kernel_init
+from restyle_jax.ops.layers import accurate_matmul
 from restyle_jax.ops.normalization import BatchNorm, PReLU
 
 # Units per group, by depth.
@@ -54,8 +55,11 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, C] -> same shape."""
-        gate = jax.nn.sigmoid(self.fc2(jax.nn.relu(self.fc1(jnp.mean(x, (1, 2))))))
-        return x * gate[:, None, None]
+        # In float32 and in two levels: a gate scales a whole channel, so that its rounding error would not average out.
+        mean = x.astype(jnp.float32).mean(2).mean(1)
+        hidden = jax.nn.relu(accurate_matmul(mean, self.fc1.kernel[...]))
+        gate = jax.nn.sigmoid(accurate_matmul(hidden, self.fc2.kernel[...]))
+        return x * gate[:, None, None].astype(x.dtype)
 
 
 class Unit(nnx.Module):

@@ -8,7 +8,7 @@ from einops import rearrange, repeat
 from flax import nnx
 
 from restyle_jax.nets.residual import torch_bias_init
-from restyle_jax.ops.layers import EqualDense, leaky_relu
+from restyle_jax.ops.layers import EqualDense, accurate_matmul, leaky_relu
 from restyle_jax.ops.resample import conv2d
 
 # Beyond this many output positions the heads no longer repeat their common input (see StackedConv).
@@ -77,6 +77,5 @@ class StyleHeads(nnx.Module):
             x = leaky_relu(conv(x), 0.01)
         # By hand rather than by nnx.vmap, which refuses modules from outside a lax.scan.
         linear, x = self.linear, rearrange(x, "k b 1 1 i -> k b i")
-        kernel = (linear.kernel[...] * linear.scale).astype(x.dtype)
-        styles = jnp.einsum("kbi,kio->bko", x, kernel)
-        return styles + (linear.bias[...] * linear.lr_mul).astype(x.dtype)
+        styles = jax.vmap(accurate_matmul)(x, (linear.kernel[...] * linear.scale).astype(x.dtype))
+        return rearrange(styles + (linear.bias[:, None] * linear.lr_mul).astype(x.dtype), "k b o -> b k o")

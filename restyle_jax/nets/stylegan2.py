@@ -43,7 +43,7 @@ class GeneratorConfig:
     @classmethod
     def rosinality(cls, resolution: int, channel_multiplier: int = 2, **fields) -> "GeneratorConfig":
         """The sizes of the official ReStyle, pSp and e4e generators (`channel_multiplier` 2, the paper's config F)."""
-        return cls(resolution, channel_widths(resolution, 16384 * channel_multiplier), **fields)
+        return cls(resolution, rosinality_widths(resolution, channel_multiplier), **fields)
 
     @classmethod
     def nvlabs_ada(
@@ -66,6 +66,12 @@ class GeneratorConfig:
 def channel_widths(resolution: int, channel_base: int, channel_max: int = 512) -> tuple[int, ...]:
     """min(channel_base / r, channel_max) for each r = 4, 8, ..., resolution."""
     return tuple(min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length()))
+
+
+def rosinality_widths(resolution: int, channel_multiplier: int) -> tuple[int, ...]:
+    """512 up to 32 px, then 16384 channel_multiplier / r, without a maximum."""
+    resolutions = (2**i for i in range(2, resolution.bit_length()))
+    return tuple(512 if r <= 32 else 16384 * channel_multiplier // r for r in resolutions)
 
 
 class Mapping(nnx.Module):
@@ -127,8 +133,7 @@ class ToRGB(nnx.Module):
 
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         """x: [B, H, W, in], w: f32[B, w_dim] -> f32[B, H, W, 3]."""
-        with jax.default_matmul_precision("highest"):
-            style = self.modulation(w) * self.kernel.shape[0] ** -0.5
+        style = self.modulation(w) * self.kernel.shape[0] ** -0.5
         kernel = style[:, :, None] * self.kernel[...]  # three output channels: one kernel per sample is the cheap form
         rgb = jnp.einsum("bhwi,bio->bhwo", x, kernel.astype(self.dtype)).astype(jnp.float32) + self.bias[...]
         return rgb if self.conv_clamp is None else jnp.clip(rgb, -self.conv_clamp, self.conv_clamp)

@@ -150,6 +150,14 @@ def test_a_row_of_a_batch_equals_batch_one():
     np.testing.assert_allclose(images[2:3], synthesise(generator, w[2:3]), atol=2e-5)
 
 
+def test_width_tables():
+    """Both tables of the spec: rosinality's has no maximum, NVlabs's does."""
+    assert GeneratorConfig.rosinality(1024).channels == (512, 512, 512, 512, 512, 256, 128, 64, 32)
+    assert GeneratorConfig.rosinality(128, 4).channels == (512, 512, 512, 512, 1024, 512)
+    assert GeneratorConfig.nvlabs_ada(1024).channels == GeneratorConfig.rosinality(1024).channels
+    assert GeneratorConfig.nvlabs_ada(64, 2048, 64).channels == (64, 64, 64, 64, 32)
+
+
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64])
 @pytest.mark.parametrize("widths", [{"channel_multiplier": 1}, {"channel_base": 1024}, {"channel_max": 24}])
 def test_every_size_and_width(resolution: int, widths: dict):

@@ -1,6 +1,9 @@
 """The whole refinement loop against the official inference, from a checkpoint file in the official format.
 
-Bound: ten times the floor of float32, which is 3e-5 at step 5 (the reference rerun in float64).
+The bound is ten times the floor of float32, which is 3e-5 at step 5 of `psp_256_n5` (the reference rerun in float64). The
+e4e loop amplifies any difference four- to fivefold per step: there the reference's own float32 result is 2.7e-4 from float64 at
+step 5, and 3.5e-4 from itself with its filter written as a depthwise convolution. So every step of that loop is compared
+from the reference's previous code, with the bound of a single network, and its free run over three steps with the bound above.
 """
 
 import jax.numpy as jnp
@@ -9,6 +12,8 @@ import pytest
 
 import restyle_jax as rs
 from tests import networks, official, recipe
+
+BOUND = 3e-4
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,29 @@ def test_parity_with_official_inference(name: str, tmp_path):
             found[f"img_step{step}_pooled"] = networks.nchw(pooled)
     if "img_last_full" in shapes:
         found["img_last_full"] = networks.nchw(inversion.images[-1][0])
-    networks.assert_parity(
-        {key: np.asarray(jnp.asarray(value)) for key, value in found.items()}, f"restyle_loop/{name}", 3e-4
-    )
+    found = {key: np.asarray(value) for key, value in found.items()}
+    if name != "e4e_256_n5":
+        networks.assert_parity(found, f"restyle_loop/{name}", BOUND)
+        return
+
+    reference = networks.arrays(f"restyle_loop/{name}")
+    networks.assert_parity({"avg_image": found["avg_image"]}, f"restyle_loop/{name}", BOUND)
+    measured = networks.errors(f"restyle_loop/{name}", {key: value for key, value in found.items() if "step" in key})
+    print(name, measured)
+    assert max(value for key, value in measured.items() if key[8] in "012") < BOUND
+    assert networks.error(found["latents"][:3], reference["latents"][:3]) < BOUND
+    assert max(measured.values()) < 1e-2 and networks.error(found["latents"], reference["latents"]) < 1e-2
+    for step in range(steps):
+        w = np.repeat(model.w_avg[None], batch, 0) if step == 0 else reference["latents"][step - 1]
+        x6 = jnp.concatenate([networks.nhwc(x), networks.apply(model.generator, image, jnp.asarray(w))], -1)
+        assert networks.error(w + networks.apply(model.encoder, encode, x6), reference["latents"][step]) < 5e-5, step
+        exact = networks.apply(model.generator, image, jnp.asarray(reference["latents"][step]))
+        networks.assert_parity({f"img_step{step}": networks.nchw(exact)}, f"restyle_loop/{name}", 5e-5)
+
+
+def image(generator, w):
+    return generator.synthesis(w)
+
+
+def encode(encoder, x):
+    return encoder(x)
