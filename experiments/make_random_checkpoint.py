@@ -2,7 +2,7 @@
 
     python experiments/make_random_checkpoint.py random.pt --encoder BackboneEncoder --resolution 64
 
-It has the official widths, so that it takes as long as a trained one: 0.5 GB at 64 px (3 seconds on 2 CPU cores), 0.9 GB at
+It has the official widths, so that it takes as long as a trained one: 0.6 GB at 64 px, 0.9 GB at
 1024 px. The pictures are noise. Weights are scaled so that activations neither vanish nor explode, and codes stay finite
 over many refinement steps.
 """

@@ -45,7 +45,7 @@ example:
 """
 
 EXPORT = """\
-Writes a .pt file for the official PyTorch code; needs PyTorch (pip install "restyle_jax[torch]").
+Writes a .pt file that the official PyTorch code loads. PyTorch itself is not needed.
   restyle      a whole ReStyle, pSp or e4e checkpoint (encoder, generator, average latent)
   rosinality   a generator file of rosinality/stylegan2-pytorch (g_ema, and d if there is one)
 

@@ -84,6 +84,11 @@ def _synthesise(graph, state, w) -> jax.Array:
 def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
     """`steps` refinements with the model's networks; a single-pass encoder does one."""
     encoder, (generator, w_avg) = model.require_encoder(), model.require_generator()
+    if encoder.config.in_channels not in (3, 6):
+        raise ValueError(
+            f"{model.name} has an encoder for inputs of {encoder.config.in_channels} channels (sketches or label maps), "
+            "expected 6 (ReStyle) or 3 (pSp, e4e): it cannot invert photos"
+        )
     if encoder.config.in_channels == 3:
         steps = 1
     graphs, states = zip(nnx.split(encoder), nnx.split(generator), strict=True)

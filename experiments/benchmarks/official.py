@@ -20,7 +20,9 @@ from torch.nn import functional
 FORMS = ("official", "fair")
 
 
-def upfirdn(x: torch.Tensor, kernel: torch.Tensor, up: int = 1, down: int = 1, pad=(0, 0), *, fair: bool) -> torch.Tensor:
+def upfirdn(
+    x: torch.Tensor, kernel: torch.Tensor, up: int = 1, down: int = 1, pad=(0, 0), *, fair: bool
+) -> torch.Tensor:
     """Insert zeros, pad both axes by `pad`, convolve with `kernel` [h, w], keep every `down`-th pixel. x: [B, C, H, W]."""
     batch, channels, height, width = x.shape
     if up > 1:
@@ -57,7 +59,9 @@ def import_official(repository: Path) -> types.ModuleType:
     Raises FileNotFoundError if `repository` is no checkout of restyle-encoder.
     """
     if not (repository / "models" / "psp.py").is_file():
-        raise FileNotFoundError(f"{repository}: no models/psp.py found; expected a checkout of yuval-alaluf/restyle-encoder")
+        raise FileNotFoundError(
+            f"{repository}: no models/psp.py found; expected a checkout of yuval-alaluf/restyle-encoder"
+        )
     operations = types.ModuleType("models.stylegan2.op")
     vars(operations).update(FusedLeakyReLU=FusedLeakyReLU, fused_leaky_relu=fused_leaky_relu)
     operations.upfirdn2d = lambda *args, **kwargs: upfirdn(*args, **kwargs, fair=False)
@@ -67,7 +71,11 @@ def import_official(repository: Path) -> types.ModuleType:
     for module in (resnet, models):
         module.resnet34 = lambda pretrained=False: ResNet34Blocks()
     sys.modules.update(
-        {"torchvision": types.ModuleType("torchvision"), "torchvision.models": models, "torchvision.models.resnet": resnet}
+        {
+            "torchvision": types.ModuleType("torchvision"),
+            "torchvision.models": models,
+            "torchvision.models.resnet": resnet,
+        }
     )
     sys.path.insert(0, str(repository))
     return importlib.import_module("models.stylegan2.model")
@@ -95,7 +103,9 @@ class ResNet34Blocks(nn.Module):
         super().__init__()
         inner = 64
         for group, (count, outer) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True), 1):
-            blocks = [BasicBlock(inner if i == 0 else outer, outer, 2 if i == 0 and group > 1 else 1) for i in range(count)]
+            blocks = [
+                BasicBlock(inner if i == 0 else outer, outer, 2 if i == 0 and group > 1 else 1) for i in range(count)
+            ]
             setattr(self, f"layer{group}", nn.Sequential(*blocks))
             inner = outer
 

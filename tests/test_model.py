@@ -1,0 +1,108 @@
+"""The Python API on tiny models."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import restyle_jax as rs
+from restyle_jax import model as model_module
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def model() -> rs.Model:
+    return rs.load(tiny.checkpoint())
+
+
+def photos(count: int = 2, height: int = tiny.SIZE, width: int = tiny.SIZE) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (count, height, width, 3)).astype(np.float32)
+
+
+def test_invert_returns_every_step(model: rs.Model):
+    latents, images = rs.invert(model, photos(), steps=3)
+    assert latents.shape == (3, 2, 6, tiny.STYLE_DIM) and images.shape == (3, 2, 16, 16, 3)
+    assert latents.dtype == images.dtype == np.float32
+    resized = rs.invert(model, photos(), steps=3, resize_outputs=True)
+    assert resized.images.shape == (3, 2, tiny.SIZE, tiny.SIZE, 3)
+    np.testing.assert_allclose(resized.latents, latents, atol=1e-5)
+
+
+def test_another_number_of_steps_does_not_compile_again(model: rs.Model):
+    rs.invert(model, photos(), steps=3)
+    before = model_module._refine._cache_size()
+    seven = rs.invert(model, photos(), steps=7)
+    assert model_module._refine._cache_size() == before
+    np.testing.assert_allclose(seven.latents[:3], rs.invert(model, photos(), steps=3).latents, atol=1e-5)
+    assert rs.invert(model, photos(), steps=12).latents.shape[0] == 12
+
+
+def test_photos_of_another_size_are_resized_as_bytes(model: rs.Model):
+    bytes_ = np.random.default_rng(1).integers(0, 256, (1, 50, 40, 3), np.uint8)
+    x = model_module.image_ops.to_float(bytes_)
+    expected = rs.invert(model, model_module.image_ops.resize(x, tiny.SIZE, tiny.SIZE), steps=1)
+    np.testing.assert_array_equal(rs.invert(model, x, steps=1).latents, expected.latents)
+
+
+def test_bootstrapping_goes_on_from_the_first_model():
+    first, second = rs.load(tiny.checkpoint(0)), rs.load(tiny.checkpoint(1))
+    both = rs.invert(second, photos(), steps=2, bootstrap_from=first, bootstrap_steps=3)
+    assert both.latents.shape[0] == both.images.shape[0] == 5
+    np.testing.assert_allclose(both.latents[:3], rs.invert(first, photos(), steps=3).latents, atol=1e-5)
+    alone = rs.invert(second, photos(), steps=2)
+    assert np.abs(both.latents[3:] - alone.latents).max() > 1e-2
+    same = rs.invert(first, photos(), steps=2, bootstrap_from=first, bootstrap_steps=1)
+    np.testing.assert_allclose(same.latents, rs.invert(first, photos(), steps=3).latents, atol=1e-4)
+
+
+def test_cars_are_cropped():
+    model = rs.load(tiny.checkpoint(cars=True))
+    inversion = rs.invert(model, photos(1, 24, 32), steps=2)
+    assert inversion.images.shape == (2, 1, 12, 16, 3)
+    assert model.average.y.shape == (1, 24, 32, 3)
+
+
+def test_a_single_pass_encoder_makes_one_step():
+    model = rs.load(tiny.checkpoint(in_channels=3))
+    assert rs.invert(model, photos(), steps=5).latents.shape[0] == 1
+
+
+def test_bfloat16_gives_nearly_the_same(model: rs.Model):
+    low = rs.load(tiny.checkpoint(), dtype=jax.numpy.bfloat16)
+    exact, rounded = (rs.invert(m, photos(), steps=1).latents for m in (model, low))
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(exact - rounded).max() < 0.1 * exact.std()
+
+
+def test_seeds_mean_the_same_picture_in_any_batch(model: rs.Model):
+    pictures = rs.generate(model, [3, 1, 4, 1, 5], truncation_psi=0.7, batch_size=2)
+    assert pictures.shape == (5, 16, 16, 3)
+    np.testing.assert_array_equal(pictures[1], pictures[3])
+    np.testing.assert_allclose(rs.generate(model, [4], truncation_psi=0.7, batch_size=2)[0], pictures[2], atol=1e-5)
+    codes = rs.sample(model, [3, 1], truncation_psi=0.0)
+    np.testing.assert_allclose(codes, np.broadcast_to(model.w_avg, codes.shape), atol=1e-6)
+    np.testing.assert_allclose(
+        rs.synthesise(model, rs.sample(model, [3], truncation_psi=0.7))[0], pictures[0], atol=1e-5
+    )
+
+
+def test_wrong_arguments_are_named(model: rs.Model):
+    with pytest.raises(ValueError, match=r"images have shape \(32, 32, 3\), expected \[B, H, W, 3\]"):
+        rs.invert(model, photos()[0])
+    with pytest.raises(ValueError, match=r"expected \[-1, 1\]"):
+        rs.invert(model, 255 * photos())
+    with pytest.raises(ValueError, match=r"expected \[-1, 1\]"):
+        rs.invert(model, np.full((1, 32, 32, 3), np.nan, np.float32))
+    with pytest.raises(ValueError, match="steps is 0"):
+        rs.invert(model, photos(), steps=0)
+    with pytest.raises(ValueError, match="no seeds given"):
+        rs.generate(model, [])
+    with pytest.raises(ValueError, match="needs no label, got 1"):
+        rs.generate(model, [0], label=1)
+    with pytest.raises(ValueError, match="has no encoder"):
+        rs.invert(dataclasses.replace(model, encoder=None), photos())
+    with pytest.raises(ValueError, match="has no generator"):
+        rs.generate(dataclasses.replace(model, generator=None), [0])
+    with pytest.raises(ValueError, match="bootstrapping needs two models of the same shape"):
+        rs.invert(model, photos(), bootstrap_from=rs.load(tiny.checkpoint(resolution=32)))
