@@ -5,6 +5,7 @@ On CPU its CUDA extension is replaced by the formulas that it implements, in one
 "fair" is one depthwise convolution, which gives the same numbers in half the time.
 """
 
+import functools
 import importlib
 import math
 import sys
@@ -63,13 +64,16 @@ def import_official(repository: Path) -> types.ModuleType:
             f"{repository}: no models/psp.py found; expected a checkout of yuval-alaluf/restyle-encoder"
         )
     operations = types.ModuleType("models.stylegan2.op")
-    vars(operations).update(FusedLeakyReLU=FusedLeakyReLU, fused_leaky_relu=fused_leaky_relu)
-    operations.upfirdn2d = lambda *args, **kwargs: upfirdn(*args, **kwargs, fair=False)
+    vars(operations).update(
+        FusedLeakyReLU=FusedLeakyReLU,
+        fused_leaky_relu=fused_leaky_relu,
+        upfirdn2d=functools.partial(upfirdn, fair=False),
+    )
     sys.modules["models.stylegan2.op"] = operations
     resnet = types.ModuleType("torchvision.models.resnet")
     models = types.ModuleType("torchvision.models")
     for module in (resnet, models):
-        module.resnet34 = lambda pretrained=False: ResNet34Blocks()
+        vars(module)["resnet34"] = lambda pretrained=False: ResNet34Blocks()
     sys.modules.update(
         {
             "torchvision": types.ModuleType("torchvision"),
@@ -129,7 +133,7 @@ class Official:
 
     def use_form(self, form: str) -> None:
         """Choose the form of the FIR filter, one of FORMS."""
-        self.stylegan2.upfirdn2d = lambda *args, **kwargs: upfirdn(*args, **kwargs, fair=form == "fair")
+        vars(self.stylegan2)["upfirdn2d"] = functools.partial(upfirdn, fair=form == "fair")
 
     @torch.inference_mode()
     def synthesis(self, w: np.ndarray) -> np.ndarray:
