@@ -1,9 +1,10 @@
 """The whole refinement loop against the official inference, from a checkpoint file in the official format.
 
-The bound is ten times the floor of float32, which is 3e-5 at step 5 of `psp_256_n5` (the reference rerun in float64). The
-e4e loop amplifies any difference four- to fivefold per step: there the reference's own float32 result is 2.7e-4 from float64 at
-step 5, and 3.5e-4 from itself with its filter written as a depthwise convolution. So every step of that loop is compared
-from the reference's previous code, with the bound of a single network, and its free run over three steps with the bound above.
+The bound is ten times the floor of float32, which is 3e-5 at step 5 of `psp_256_n5` (the reference rerun in float64). Loops amplify
+rounding: that of e4e four- to fivefold per step, where the reference's own float32 result is 2.7e-4 from float64 at step 5 and
+3.5e-4 from itself with its filter written as a depthwise convolution; that of pSp up to tenfold in its last step, where ours moves
+between 1.1e-4 and 3.8e-4 with the number of threads. So the free run of the five-step loops is held to the bound before that
+(`FREE_STEPS`), and every single step, from the reference's previous code, to the bound of a single network.
 """
 
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import restyle_jax as rs
 from tests import networks, official, recipe
 
 BOUND = 3e-4
+FREE_STEPS = {"psp_256_n5": 4, "e4e_256_n5": 3}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_parity_with_official_inference(name: str, tmp_path):
     if "img_last_full" in shapes:
         found["img_last_full"] = networks.nchw(inversion.images[-1][0])
     found = {key: np.asarray(value) for key, value in found.items()}
-    if name != "e4e_256_n5":
+    if name not in FREE_STEPS:
         networks.assert_parity(found, f"restyle_loop/{name}", BOUND)
         return
 
@@ -49,8 +51,9 @@ def test_parity_with_official_inference(name: str, tmp_path):
     networks.assert_parity({"avg_image": found["avg_image"]}, f"restyle_loop/{name}", BOUND)
     measured = networks.errors(f"restyle_loop/{name}", {key: value for key, value in found.items() if "step" in key})
     print(name, measured)
-    assert max(value for key, value in measured.items() if key[8] in "012") < BOUND
-    assert networks.error(found["latents"][:3], reference["latents"][:3]) < BOUND
+    free = FREE_STEPS[name]
+    assert max(value for key, value in measured.items() if int(key[8]) < free) < BOUND
+    assert networks.error(found["latents"][:free], reference["latents"][:free]) < BOUND
     assert max(measured.values()) < 1e-2 and networks.error(found["latents"], reference["latents"]) < 1e-2
     for step in range(steps):
         w = np.repeat(model.w_avg[None], batch, 0) if step == 0 else reference["latents"][step - 1]
