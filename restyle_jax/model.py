@@ -51,6 +51,10 @@ class Model:
             raise ValueError(f"{self.name} has no encoder; inversion needs a ReStyle, pSp or e4e checkpoint")
         return self.encoder
 
+    def passes(self, steps: int) -> int:
+        """How many refinements this model makes when asked for `steps`: a single-pass encoder (3 channels) makes one."""
+        return 1 if self.require_encoder().config.in_channels == 3 else steps
+
     @property
     def name(self) -> str:
         """The file that the model was read from, for messages."""
@@ -89,10 +93,9 @@ def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs
             f"{model.name} has an encoder for inputs of {encoder.config.in_channels} channels (sketches or label maps), "
             "expected 6 (ReStyle) or 3 (pSp, e4e): it cannot invert photos"
         )
-    if encoder.config.in_channels == 3:
-        steps = 1
+    steps = model.passes(steps)
     graphs, states = zip(nnx.split(encoder), nnx.split(generator), strict=True)
-    capacity = -(-steps // STEP_CAPACITY) * STEP_CAPACITY if encoder.config.in_channels == 6 else 1
+    capacity = 1 if encoder.config.in_channels == 3 else -(-steps // STEP_CAPACITY) * STEP_CAPACITY
     inversion, last = _refine(graphs, states, x, start, w_avg, steps, model.geometry, capacity, resize_outputs)
     return Inversion(inversion.latents[:steps], inversion.images[:steps]), last
 
@@ -139,11 +142,6 @@ def invert(
         )
     first, estimate = _run(bootstrap_from, x, bootstrap_from.average, bootstrap_steps, resize_outputs)
     second, _ = _run(model, x, estimate, steps, resize_outputs)
-    if first.images.shape[2:] != second.images.shape[2:]:
-        raise ValueError(
-            f"{bootstrap_from.name} makes pictures of {first.images.shape[2:4]} px and {model.name} of "
-            f"{second.images.shape[2:4]} px; use resize_outputs=True"
-        )
     return Inversion(*(jnp.concatenate(parts) for parts in zip(first, second, strict=True)))
 
 

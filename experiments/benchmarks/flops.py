@@ -27,7 +27,7 @@ def synthesis_flops(config: GeneratorConfig) -> int:
 def encoder_flops(config: EncoderConfig, height: int, width: int) -> int:
     """Image of height x width to K styles."""
     total, maps = _trunk_macs(config.trunk_config, height, width)
-    stacks = zip(config.levels, reversed(maps), strict=False) if config.pyramid else [(config.num_styles, maps[-1])]
+    stacks = zip(config.levels, maps[:-4:-1], strict=True) if config.pyramid else [(config.num_styles, maps[-1])]
     dim = config.style_dim
     for level, (heads, (rows, columns, channels)) in enumerate(stacks):
         if channels != dim:  # lateral or projecting 1x1 convolution

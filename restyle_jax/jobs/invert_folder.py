@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.folder import Batch, ImageError, Photo, batches, file_checksum, list_photos
-from restyle_jax.jobs.options import InvertOptions, load_models, passes
+from restyle_jax.jobs.options import InvertOptions, load_models
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 from restyle_jax.jobs.records import Inverted, Records, Timing, choose_outputs
 from restyle_jax.jobs.report import PRODUCTS, Run, average_image_file, is_complete, write_reports
@@ -159,9 +159,9 @@ class _Job:
     def _describe(self) -> None:
         """Save what the reports say about this run."""
         options, geometry, device = self.options, self.model.geometry, jax.devices()[0]
-        names = [f"step {i + 1}" for i in range(passes(self.model, options.steps))]
+        names = [f"step {i + 1}" for i in range(self.model.passes(options.steps))]
         if self.first is not None:
-            names = [f"bootstrap {i + 1}" for i in range(passes(self.first, options.bootstrap_steps))] + names
+            names = [f"bootstrap {i + 1}" for i in range(self.first.passes(options.bootstrap_steps))] + names
         packages = ("restyle_jax", "jax", "jaxlib", "flax", "numpy", "pillow")
         run = Run(
             names,

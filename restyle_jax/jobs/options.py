@@ -108,8 +108,3 @@ def _sizes(model: Model) -> str:
         f"K = {w_avg.shape[0]} styles of {w_avg.shape[1]} numbers, a {generator.config.resolution}-px generator and inputs "
         f"of {height} x {width}"
     )
-
-
-def passes(model: Model, steps: int) -> int:
-    """How many refinements `model` makes when asked for `steps`: a single-pass encoder (3 channels) makes one."""
-    return 1 if model.require_encoder().config.in_channels == 3 else steps

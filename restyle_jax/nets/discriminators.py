@@ -1,6 +1,7 @@
 """Residual StyleGAN2 discriminator, as in rosinality/stylegan2-pytorch `model.py` and NVlabs/stylegan2-ada-pytorch."""
 
 import dataclasses
+import itertools
 import math
 
 import jax
@@ -118,7 +119,7 @@ class Discriminator(nnx.Module):
     def __init__(self, config: DiscriminatorConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
         widths, clamp = config.channels, config.conv_clamp
         self.from_rgb = EqualConv(3, widths[-1], 1, clamp=clamp, dtype=dtype, rngs=rngs)
-        pairs = zip(reversed(widths), reversed(widths[:-1]), strict=False)
+        pairs = itertools.pairwise(reversed(widths))
         self.blocks = nnx.List([ResidualBlock(i, o, clamp, dtype=dtype, rngs=rngs) for i, o in pairs])
         if config.label_dim:
             self.mapping = Mapping(0, widths[0], config.mapping_layers, config.label_dim, rngs=rngs)
