@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from restyle_jax.ops.layers import Buffer, EqualDense, ModulatedConv, pixel_norm, scaled_leaky_relu
+from restyle_jax.ops.layers import Buffer, EqualDense, ModulatedConv, clamp, pixel_norm, scaled_leaky_relu
 from restyle_jax.ops.resample import upsample
 
 Noise = Literal["const", "none"] | jax.Array | Sequence[jax.Array]
@@ -117,8 +117,7 @@ class StyledConv(ModulatedConv):
         x = super().__call__(x, w)
         if noise is not None:
             x = x + (self.noise_strength[...] * noise)[..., None].astype(self.dtype)
-        x = scaled_leaky_relu(x + self.bias[...].astype(self.dtype))
-        return x if self.conv_clamp is None else jnp.clip(x, -self.conv_clamp, self.conv_clamp)
+        return clamp(scaled_leaky_relu(x + self.bias[...].astype(self.dtype)), self.conv_clamp)
 
 
 class ToRGB(nnx.Module):
@@ -136,7 +135,7 @@ class ToRGB(nnx.Module):
         style = self.modulation(w) * self.kernel.shape[0] ** -0.5
         kernel = style[:, :, None] * self.kernel[...]  # three output channels: one kernel per sample is the cheap form
         rgb = jnp.einsum("bhwi,bio->bhwo", x, kernel.astype(self.dtype)).astype(jnp.float32) + self.bias[...]
-        return rgb if self.conv_clamp is None else jnp.clip(rgb, -self.conv_clamp, self.conv_clamp)
+        return clamp(rgb, self.conv_clamp)
 
 
 class Block(nnx.Module):

@@ -17,13 +17,22 @@ class Buffer(nnx.Variable):
 
 
 def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
-    """max(x, slope * x), elementwise, for 0 <= slope <= 1."""
-    return jnp.maximum(x, slope * x)
+    """x where positive, else slope * x.
+
+    Not as a maximum: its derivative asks which operand equals the result, and once XLA has computed an operand twice with
+    different rounding, neither does, and the gradient of that element is lost.
+    """
+    return jnp.where(x > 0, x, slope * x)
 
 
 def scaled_leaky_relu(x: jax.Array) -> jax.Array:
     """sqrt(2) * leaky_relu(x, 0.2): the activation of StyleGAN2, which keeps the variance of a normal input near 1."""
-    return jnp.maximum(SQRT2 * x, 0.2 * SQRT2 * x)
+    return jnp.where(x > 0, SQRT2 * x, 0.2 * SQRT2 * x)
+
+
+def clamp(x: jax.Array, limit: float | None) -> jax.Array:
+    """x limited to [-limit, limit], or x if `limit` is None. By comparison, not as a maximum (see `leaky_relu`)."""
+    return x if limit is None else jnp.where(x > limit, limit, jnp.where(x < -limit, -limit, x))
 
 
 def pixel_norm(x: jax.Array) -> jax.Array:
