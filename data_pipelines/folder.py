@@ -4,11 +4,12 @@ import os
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -16,6 +17,9 @@ from PIL import Image, UnidentifiedImageError
 from data_pipelines.transforms import to_model_input, to_rgb, upright
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 # Above this many pixels pictures are decoded one at a time, so that the reading threads together stay within about 2 GB.
 LARGE_PICTURE_PIXELS = 32_000_000
@@ -110,21 +114,30 @@ def read_photo(path: Path) -> Image.Image:
       ImageError: the file cannot be opened, is not a picture, is damaged or truncated, or has more pixels than Pillow's
         limit against decompression bombs (179 million).
     """
+    return decode(path, str(path))
+
+
+def decode(file: Path | BinaryIO, name: str, convert: Callable[[Image.Image], Image.Image] = to_rgb) -> Image.Image:
+    """Decode a picture and turn it upright; `convert` makes 8-bit RGB of it. `name` is what errors call it.
+
+    Raises:
+      ImageError: as `read_photo`.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             large = image.width * image.height > LARGE_PICTURE_PIXELS
             with _one_large_picture if large else nullcontext():
-                return to_rgb(upright(image))
+                return convert(upright(image))
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{path}: not a picture, or of an unknown kind. Known: {' '.join(IMAGE_EXTENSIONS)}."
+            f"{name}: not a picture, or of an unknown kind. Known: {' '.join(IMAGE_EXTENSIONS)}."
         ) from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: too large to decode safely ({error}). Save a smaller copy first.") from error
+        raise ImageError(f"{name}: too large to decode safely ({error}). Save a smaller copy first.") from error
     except Exception as error:
         # Pillow's decoders raise a dozen unrelated types on damaged files; none of them may stop the other photos.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"{path}: cannot be read ({reason}). The file may be damaged or incomplete.") from error
+        raise ImageError(f"{name}: cannot be read ({reason}). The file may be damaged or incomplete.") from error
 
 
 def file_checksum(path: Path) -> int:
@@ -150,17 +163,22 @@ def load_photos(
         except ImageError as error:
             return error
 
+    yield from zip(photos, read_ahead(load, photos, workers=workers, ahead=ahead), strict=True)
+
+
+def read_ahead(
+    function: Callable[[In], Out], items: Iterable[In], *, workers: int = 2, ahead: int = 16
+) -> Iterator[Out]:
+    """`map(function, items)` in `workers` threads, in order, at most `ahead` items beyond the one that is yielded."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read-photos")
-    pending: deque[tuple[Photo, Future[np.ndarray | ImageError]]] = deque()
+    pending: deque[Future[Out]] = deque()
     try:
-        for photo in photos:
-            pending.append((photo, pool.submit(load, photo)))
+        for item in items:
+            pending.append(pool.submit(function, item))
             if len(pending) > ahead:
-                ready, future = pending.popleft()
-                yield ready, future.result()
+                yield pending.popleft().result()
         while pending:
-            ready, future = pending.popleft()
-            yield ready, future.result()
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
