@@ -169,7 +169,7 @@ def encoder(state: State, file: str, *, progressive: bool, num_styles: int) -> t
     config = _config(
         EncoderConfig, file, head=head, trunk=trunk_name(state, file), num_styles=num_styles, head_convs=convs
     )
-    table = _counted(encoder_table(config, surplus=num_heads(state) - num_styles), state)
+    table = counted(encoder_table(config, surplus=num_heads(state) - num_styles), state)
     shapes = engine.shapes(table, state)
     linear = [path for path in shapes if path.endswith("linear.kernel")]
     sizes = {
@@ -190,7 +190,7 @@ def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table
     else:
         assert isinstance(config, ResNetConfig)
         table = encoders.torchvision_trunk(config.blocks, bottleneck=config.bottleneck)
-    table = _counted(table, state)
+    table = counted(table, state)
     shapes = engine.shapes(table, state)
     sizes = {"width": _trunk_width(shapes, ""), "in_channels": _vote(shapes, ("input_layer.conv.kernel", 2))}
     return name, _completed(config, sizes, file, "trunk", state), table
@@ -218,7 +218,8 @@ def num_units(config: TrunkConfig) -> int:
     return sum(config.units if isinstance(config, IRSEConfig) else config.blocks)
 
 
-def _counted(table: engine.Table, state: State) -> engine.Table:
+def counted(table: engine.Table, state: State) -> engine.Table:
+    """The table for this file, which may be older than the batch counts of torch."""
     return table if any(key.endswith("num_batches_tracked") for key in state) else without_counts(table)
 
 

@@ -1,4 +1,5 @@
-"""Residual StyleGAN2 discriminator, as in rosinality/stylegan2-pytorch `model.py` and NVlabs/stylegan2-ada-pytorch."""
+"""Residual StyleGAN2 discriminator, as in rosinality/stylegan2-pytorch `model.py` and NVlabs/stylegan2-ada-pytorch; and the
+discriminator of latent codes that trains e4e."""
 
 import dataclasses
 import itertools
@@ -8,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from restyle_jax.nets.residual import torch_bias_init, torch_kernel_init
 from restyle_jax.nets.stylegan2 import Mapping, channel_widths, rosinality_widths
-from restyle_jax.ops.layers import EqualDense, scaled_leaky_relu
+from restyle_jax.ops.layers import EqualDense, clamp, leaky_relu, scaled_leaky_relu
 from restyle_jax.ops.resample import conv2d, down_convolution
 
 
@@ -71,7 +73,7 @@ class EqualConv(nnx.Module):
         if self.linear:
             return x * self.gain
         x = scaled_leaky_relu(x + self.bias[...].astype(self.dtype)) * self.gain
-        return x if self.clamp is None else jnp.clip(x, -self.clamp * self.gain, self.clamp * self.gain)
+        return clamp(x, None if self.clamp is None else self.clamp * self.gain)
 
 
 class ResidualBlock(nnx.Module):
@@ -142,3 +144,26 @@ class Discriminator(nnx.Module):
         if self.config.label_dim:
             x = jnp.sum(x * self.mapping(None, labels), axis=-1, keepdims=True) / math.sqrt(x.shape[-1])
         return x
+
+
+class LatentDiscriminator(nnx.Module):
+    """Tells codes of the mapping network from codes of an encoder (e4e, arXiv 2102.02766; upstream
+    `models/e4e_modules/discriminator.py`): four dense layers, leaky ReLU of slope 0.2 between them.
+
+    w_dim: width of a code. Always float32.
+    """
+
+    def __init__(self, w_dim: int = 512, *, rngs: nnx.Rngs):
+        def dense(out_features: int) -> nnx.Linear:
+            return nnx.Linear(
+                w_dim, out_features, kernel_init=torch_kernel_init, bias_init=torch_bias_init(w_dim), rngs=rngs
+            )
+
+        self.layers = nnx.List([dense(w_dim), dense(w_dim), dense(w_dim), dense(1)])
+
+    def __call__(self, w: jax.Array) -> jax.Array:
+        """w: f32[..., w_dim] -> scores f32[...], large for codes that look like the mapping network's."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            w = leaky_relu(layer(w))
+        return last(w)[..., 0]

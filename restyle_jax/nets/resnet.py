@@ -1,7 +1,8 @@
 """ResNet (arXiv 1512.03385) as the trunk of an encoder: torchvision's blocks behind the input layer of ReStyle.
 
 Upstream (`models/encoders/restyle_psp_encoders.py`, ResNetBackboneEncoder) keeps torchvision's blocks and replaces what
-is before them: PReLU instead of ReLU, and no max-pooling, so that a 256-pixel image ends at 16 x 16 as in IR-SE.
+is before them: PReLU instead of ReLU, and no max-pooling, so that a 256-pixel image ends at 16 x 16 as in IR-SE. The MoCo
+network has torchvision's own input layer (`max_pool`).
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from flax import nnx
 
 from restyle_jax.nets.residual import InputLayer, conv, group_features
 from restyle_jax.ops.normalization import BatchNorm
+from restyle_jax.ops.pooling import max_pool
 
 # Blocks per group, by depth. Depth 50 has bottleneck blocks.
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
@@ -29,12 +31,14 @@ class ResNetConfig:
     blocks: number of blocks in each group; group g (from 0) has width * 2**g channels, four times as many with
         bottleneck blocks, at 1 / 2**(g + 1) of the input resolution.
     bottleneck: three convolutions 1-3-1 per block (ResNet-50) instead of two 3-3 (ResNet-18, ResNet-34).
+    max_pool: torchvision's input layer, with ReLU and max-pooling, which halves every resolution once more.
     """
 
     blocks: tuple[int, ...] = DEPTHS[34]
     bottleneck: bool = False
     in_channels: int = 3
     width: int = 64
+    max_pool: bool = False
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -96,13 +100,28 @@ class Block(nnx.Module):
         return jax.nn.relu(y + x)
 
 
+class PoolingInputLayer(nnx.Module):
+    """torchvision's input layer: convolution, batch normalisation, ReLU, max-pooling."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
+        self.conv = conv(in_channels, out_channels, 7, 2, kernel_init=kaiming_normal, dtype=dtype, rngs=rngs)
+        self.norm = BatchNorm(out_channels, dtype=dtype)
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """x: [B, H, W, in] -> [B, ceil(H / 4), ceil(W / 4), out]."""
+        return max_pool(jax.nn.relu(self.norm(self.conv(x), train)), 3, 2, padding=1)
+
+
 class ResNet(nnx.Module):
     """Input layer at half the resolution, then groups of blocks, of which all but the first halve it again."""
 
     def __init__(self, config: ResNetConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
         self.config = config
         self.dtype = dtype
-        self.input_layer = InputLayer(config.in_channels, config.width, 7, 2, dtype=dtype, rngs=rngs)
+        if config.max_pool:
+            self.input_layer = PoolingInputLayer(config.in_channels, config.width, dtype=dtype, rngs=rngs)
+        else:
+            self.input_layer = InputLayer(config.in_channels, config.width, 7, 2, dtype=dtype, rngs=rngs)
         body, in_channels = [], config.width
         for group, (count, channels) in enumerate(zip(config.blocks, config.channels, strict=True)):
             for index in range(count):
@@ -114,8 +133,9 @@ class ResNet(nnx.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """x: [B, H, W, in_channels] -> the feature map at the end of each group, finest first.
 
-        Group g (from 0) has `config.channels[g]` channels and 2**(g + 1) times fewer rows and columns, rounded up.
-        `train=True` normalises with batch statistics and updates the running ones in place.
+        Group g (from 0) has `config.channels[g]` channels and 2**(g + 1) times fewer rows and columns (2**(g + 2) with
+        max-pooling), rounded up. `train=True` normalises with batch statistics and updates the running
+        ones in place.
         """
         x = self.input_layer(x.astype(self.dtype), train)
         return group_features(x, self.body, self.config.blocks, train)

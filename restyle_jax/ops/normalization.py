@@ -65,3 +65,10 @@ class PReLU(nnx.Module):
         """x: [..., C] -> same shape, in the compute dtype."""
         x = x.astype(self.dtype)
         return jnp.where(x > 0, x, self.slope[...].astype(self.dtype) * x)
+
+
+def unit_norm(x: jax.Array) -> jax.Array:
+    """x / (|x| + 1e-10) over the last axis. Zero stays zero, and has the gradient zero (torch's is not a number there)."""
+    power = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    positive = power > 0
+    return jnp.where(positive, x / (jnp.sqrt(jnp.where(positive, power, 1.0)) + 1e-10), 0.0)

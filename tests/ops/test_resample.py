@@ -63,18 +63,60 @@ def test_up_convolution_is_scatter_then_filter(form):
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_forms_of_up_convolution_have_equal_gradients():
-    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 3))
+def test_up_convolution_has_the_gradients_of_its_plain_form():
+    """To the third order: the gradients of a product that is linear on either side, and of theirs, against autodiff."""
+    x = jax.random.normal(jax.random.key(0), (2, 4, 5, 3))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 2))
 
-    def loss(form, x, kernel):
-        return jnp.sum(jnp.sin(form(x, kernel)))
+    def losses(form):
+        def loss(x, kernel):
+            return jnp.sum(jnp.sin(form(x, kernel)))
 
-    forms = (resample.up_convolution_phases, resample.up_convolution_dilated, resample.up_convolution)
-    first, *others = (jax.grad(loss, argnums=(1, 2))(form, x, kernel) for form in forms)
-    for other in others:
-        for a, b in zip(first, other, strict=True):
-            np.testing.assert_allclose(a, b, atol=5e-5)
+        def penalty(x, kernel):  # as R1 and the path length: of the input's gradient
+            return jnp.mean(jnp.square(jax.grad(loss)(x, kernel)))
+
+        def penalty_on_kernel(x, kernel):
+            return jnp.mean(jnp.square(jax.grad(loss, argnums=1)(x, kernel)))
+
+        def third(x, kernel):
+            return jnp.sum(jnp.cos(jax.grad(penalty)(x, kernel))) + jnp.sum(jax.grad(penalty_on_kernel)(x, kernel))
+
+        return loss, penalty, penalty_on_kernel, third
+
+    def gradients(form):
+        return [jax.grad(loss, argnums=(0, 1))(x, kernel) for loss in losses(form)]
+
+    with jax.enable_x64(True):
+        x, kernel = x.astype(jnp.float64), kernel.astype(jnp.float64)
+        expected = jax.jit(lambda: gradients(resample.up_convolution_dilated))()
+        for form in (resample.up_convolution_phases, resample.up_convolution):
+            found = jax.jit(lambda form=form: gradients(form))()
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), found, expected)
+
+
+def test_the_kernel_gradient_of_a_frozen_up_convolution_is_not_computed():
+    x, kernel = jnp.zeros((2, 8, 8, 16)), jnp.zeros((3, 3, 16, 16))
+
+    def operations(argnums) -> float:
+        @jax.jit
+        def step(x, kernel):  # in a scan, where the training loop has it
+            def body(total, _):
+                gradients = jax.grad(lambda *args: jnp.sum(jnp.sin(resample.up_convolution(*args))), argnums)(x, kernel)
+                return jax.tree.map(jnp.add, total, gradients), None
+
+            start = tuple(jnp.zeros_like((x, kernel)[i]) for i in argnums)
+            return jax.lax.scan(body, start, length=2)[0]
+
+        return step.lower(x, kernel).compile().cost_analysis()["flops"]
+
+    product = 2 * x[..., 0].size * kernel.size
+    assert operations((0,)) < operations((0, 1)) - 0.9 * product
+
+
+def test_up_convolution_keeps_low_precision():
+    x, kernel = jnp.ones((1, 4, 4, 2), jnp.bfloat16), jnp.ones((3, 3, 2, 2), jnp.bfloat16)
+    gradients = jax.grad(lambda *args: jnp.sum(resample.up_convolution(*args)), (0, 1))(x, kernel)
+    assert [gradient.dtype for gradient in gradients] == [jnp.bfloat16, jnp.bfloat16]
 
 
 @pytest.mark.parametrize("size", [1, 3])

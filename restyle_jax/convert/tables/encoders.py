@@ -51,11 +51,10 @@ def resnet_trunk(groups: Sequence[int], *, bottleneck: bool) -> list[Entry]:
     ]
 
 
-def torchvision_trunk(groups: Sequence[int], *, bottleneck: bool) -> list[Entry]:
-    """The same trunk in torchvision's names, which MoCo shares. The PReLU after the input layer starts afresh."""
+def torchvision_resnet(groups: Sequence[int], *, bottleneck: bool) -> list[Entry]:
+    """ResNet below its classifier in torchvision's names, which MoCo shares."""
     return [
         *_resnet_stem(),
-        Filled("input_layer.prelu.slope", PRELU_SLOPE, "torchvision has a ReLU here"),
         *(
             entry
             for unit, (stage, place) in enumerate(_places(groups))
@@ -65,6 +64,12 @@ def torchvision_trunk(groups: Sequence[int], *, bottleneck: bool) -> list[Entry]
         ),
         Ignored("fc.", "the classifier, or MoCo's projection, on top of the trunk"),
     ]
+
+
+def torchvision_trunk(groups: Sequence[int], *, bottleneck: bool) -> list[Entry]:
+    """The same as the trunk of an encoder, where the PReLU after the input layer starts afresh."""
+    fresh = Filled("input_layer.prelu.slope", PRELU_SLOPE, "torchvision has a ReLU here")
+    return [*torchvision_resnet(groups, bottleneck=bottleneck), fresh]
 
 
 def _resnet_stem() -> list[Entry]:

@@ -1,0 +1,29 @@
+"""Regularisation of latent codes: distance from the mean (pSp, arXiv 2008.00951) and between styles (e4e, arXiv 2102.02766).
+
+Upstream `criteria/w_norm.py` and `training/coach_restyle_e4e.py`. A norm has the gradient zero at zero, as in torch.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def w_norm(w: jax.Array, w_avg: jax.Array) -> jax.Array:
+    """Distance of a code from the mean code, over all styles together. w: f32[B, K, D], w_avg: f32[K, D] -> f32[B]."""
+    return optax.safe_norm(w - w_avg, 0.0, axis=(1, 2))
+
+
+def delta_norms(w: jax.Array) -> jax.Array:
+    """Distance of each style from the first one. w: f32[B, K, D] -> f32[B, K - 1]."""
+    return optax.safe_norm(w[:, 1:] - w[:, :1], 0.0, axis=-1)
+
+
+def delta_norm(w: jax.Array, stage: jax.Array | int | None = None) -> jax.Array:
+    """Sum of the distances of styles 1 ... `stage` from style 0. w: f32[B, K, D] -> f32[B].
+
+    stage: the progressive stage, may be traced; None sums over all styles.
+    """
+    norms = delta_norms(w)
+    if stage is None:
+        return norms.sum(axis=-1)
+    return jnp.sum(norms * (jnp.arange(1, w.shape[1]) <= stage), axis=-1)

@@ -1,0 +1,48 @@
+"""The networks behind losses with the weights of their goldens, through the conversion tables."""
+
+import numpy as np
+from flax import nnx
+
+from restyle_jax.convert.engine import Constant, prefixed
+from restyle_jax.convert.tables import perceptual as tables
+from restyle_jax.nets.discriminators import LatentDiscriminator
+from restyle_jax.nets.face import IRSE50, FaceNetwork
+from restyle_jax.nets.moco import RESNET50, MoCoNetwork
+from restyle_jax.nets.perceptual import LPIPS, MEAN, STD, NetName
+from tests import networks, recipe
+
+
+def weights(name: str) -> dict[str, np.ndarray]:
+    """The official state dict of a golden."""
+    return recipe.build(networks.manifest(name))
+
+
+def lpips(net: NetName) -> LPIPS:
+    """The whole official module: also its constants, and the linear layers as its code renames them."""
+    channels = {
+        name: Constant(f"net.{name}", np.array(values, np.float32).reshape(1, 3, 1, 1))
+        for name, values in (("mean", MEAN), ("std", STD))
+    }
+    table = [
+        *channels.values(),
+        *prefixed(tables.features(net), theirs="net.layers."),
+        *tables.linear(net, "lin.{}.1.weight"),
+    ]
+    return networks.filled(lambda: LPIPS(net, rngs=nnx.Rngs(0)), table, weights(f"losses/lpips_{net}"))
+
+
+def face() -> FaceNetwork:
+    table = tables.face(IRSE50.units)
+    return networks.filled(lambda: FaceNetwork(rngs=nnx.Rngs(0)), table, weights("losses/id_irse50"))
+
+
+def moco() -> MoCoNetwork:
+    table = tables.moco(RESNET50.blocks)
+    return networks.filled(lambda: MoCoNetwork(rngs=nnx.Rngs(0)), table, weights("losses/moco_resnet50"))
+
+
+def latent_discriminator() -> LatentDiscriminator:
+    table = tables.latent_discriminator()
+    return networks.filled(
+        lambda: LatentDiscriminator(rngs=nnx.Rngs(0)), table, weights("coach/e4e_latent_discriminator")
+    )
