@@ -10,10 +10,13 @@ three input channels is a plain pSp or e4e encoder: it does not see y, and each 
 """
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 from jax import lax
 
 from restyle_jax.nets.encoders import Encoder
@@ -77,16 +80,40 @@ def step(
     w_avg: jax.Array,
     geometry: Geometry,
     noise: Noise = "const",
+    *,
+    stage: jax.Array | None = None,
+    train: bool = False,
+    remat: bool = False,
 ) -> tuple[Estimate, jax.Array]:
     """One refinement of `estimate` towards x f32[B, height, width, 3] in [-1, 1].
 
+    `stage` is that of a progressive encoder. With `train` the encoder normalises with batch statistics and updates its running
+    ones in place. With `remat` the backward pass computes each network again instead of keeping its activations.
     Returns the new estimate and the generator's whole picture f32[B, R, R, 3].
     """
     residual = encoder.config.in_channels == 6
-    delta = encoder(jnp.concatenate([x, estimate.y], axis=-1) if residual else x)
+    seen = jnp.concatenate([x, estimate.y], axis=-1) if residual else x
+    delta = rematerialised(encoder, seen, stage, train) if remat else encoder(seen, stage, train)
     w = (estimate.w if residual else w_avg) + delta
-    image = generator.synthesis(w, noise)
+    image = rematerialised(generator.synthesis, w, noise) if remat else generator.synthesis(w, noise)
     return Estimate(w, geometry.pool(image)), image
+
+
+def rematerialised(network: nnx.Module, *args: Any) -> jax.Array:
+    """`network(*args)`, whose activations are computed again in the backward pass. Running statistics are updated in place."""
+    graph, state = nnx.split(network)
+    static = [arg for arg in args if not isinstance(arg, jax.Array)]
+
+    @jax.checkpoint
+    def call(state: nnx.State, arrays: list[jax.Array]) -> tuple[jax.Array, nnx.State]:
+        given, fixed = iter(arrays), iter(static)
+        module: Any = nnx.merge(graph, state, copy=True)
+        out = module(*(next(given) if isinstance(arg, jax.Array) else next(fixed) for arg in args))
+        return out, nnx.state(module, nnx.BatchStat)
+
+    out, statistics = call(state, [arg for arg in args if isinstance(arg, jax.Array)])
+    nnx.update(network, statistics)
+    return out
 
 
 def refine(
@@ -127,3 +154,78 @@ def refine(
 
     last, inversion = lax.scan(body_or_nothing, start, jnp.arange(capacity))
     return inversion, last
+
+
+def step_gradients(
+    step_loss: Callable[[Any, Any], tuple[jax.Array, tuple[Any, Any]]],
+    params: Any,
+    carry: Any,
+    weights: jax.Array,
+    steps: int | jax.Array | None = None,
+    *,
+    through_steps: bool = False,
+) -> tuple[Any, Any, Any]:
+    """Gradient of the weighted sum of the losses of N refinement steps, in memory that does not grow with N.
+
+    step_loss: (params, carry) -> (loss, (carry, metrics)). The carry (estimate, statistics, keys) enters a step as a constant,
+        as upstream, which detaches it (`training/coach_restyle_psp.py`): the gradient of each step is added up inside the scan.
+    weights: f32[N], the weight of each step's loss. Steps whose weight is zero are computed without a gradient.
+    steps: how many of the N steps are made, at most N, may be traced; all when None. Those after it change nothing, and
+        repeat the metrics of the last one.
+    through_steps: differentiate through all steps instead (an ablation), recomputing each step in the backward pass.
+    Returns (gradient, last carry, metrics with a leading axis of N).
+    """
+    sparse = steps is not None or not isinstance(weights, np.ndarray) or not weights.all()
+    (_, (_, shapes)) = jax.eval_shape(step_loss, params, carry)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    inputs = (jnp.arange(len(weights)), jnp.asarray(weights, jnp.float32))
+
+    if through_steps:
+
+        def total_loss(params: Any) -> tuple[jax.Array, tuple[Any, Any]]:
+            def body(state: tuple[Any, Any], inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
+                index, weight = inputs
+
+                def move(state: tuple[Any, Any]) -> tuple[Any, jax.Array]:
+                    loss, state = jax.checkpoint(step_loss)(params, state[0])
+                    return state, weight * loss
+
+                if steps is None:
+                    state, loss = move(state)
+                else:
+                    state, loss = lax.cond(index < steps, move, lambda state: (state, jnp.float32(0)), state)
+                return state, (loss, state[1])
+
+            (carry_out, _), (losses, metrics) = lax.scan(body, (carry, nothing), inputs)
+            return losses.sum(), (carry_out, metrics)
+
+        gradient, (carry, metrics) = jax.grad(total_loss, has_aux=True)(params)
+        return gradient, carry, metrics
+
+    def body(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
+        index, weight = inputs
+
+        def differentiate(state: Any) -> Any:
+            carry, _, total = state
+
+            def weighted(params: Any) -> tuple[jax.Array, tuple[Any, Any]]:
+                loss, aux = step_loss(params, carry)
+                return weight * loss, aux
+
+            gradient, (carry, metrics) = jax.grad(weighted, has_aux=True)(params)
+            return carry, metrics, jax.tree.map(jnp.add, total, gradient)
+
+        def move(state: Any) -> Any:
+            _, (carry, metrics) = step_loss(params, state[0])
+            return carry, metrics, state[2]
+
+        if sparse:
+            made = index < (len(weights) if steps is None else steps)
+            case = jnp.where(made, jnp.where(weight == 0, 1, 2), 0)
+            state = lax.switch(case, (lambda state: state, move, differentiate), state)
+        else:
+            state = differentiate(state)
+        return state, state[1]
+
+    (carry, _, gradient), metrics = lax.scan(body, (carry, nothing, jax.tree.map(jnp.zeros_like, params)), inputs)
+    return gradient, carry, metrics

@@ -1,0 +1,136 @@
+"""What can be said about a training run. An experiment is a file that builds one of these; every field is also an option of
+`restyle train`, with hyphens for underscores. JAX is not imported here, so that the help of that command starts at once."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import optax
+
+    from restyle_jax.nets.encoders import EncoderConfig
+    from restyle_jax.refine import Geometry
+
+    MakeOptimizer = Callable[[], optax.GradientTransformation]
+else:
+    MakeOptimizer = Callable
+
+OptimizerName = Literal["ranger", "adam"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The part of a configuration that the loop reads, whatever is trained.
+
+    data: a folder made by `restyle data prepare`, or a folder of pictures (with `train/` and `test/` inside, or else
+        `test_data` beside it).
+    batch_size: over all devices of all hosts. test_batch_size likewise.
+    micro_batches: into how many parts a batch is split to save memory; their gradients are averaged.
+    max_unreadable: how many damaged pictures training may skip before it gives up.
+    keep: how many checkpoints are kept besides the best one.
+    """
+
+    data: Path | None = None
+    test_data: Path | None = None
+    batch_size: int = 8
+    test_batch_size: int = 8
+    micro_batches: int = 1
+    max_steps: int = 500_000
+    log_every: int = 50
+    image_every: int = 100
+    eval_every: int = 1000
+    save_every: int = 1000
+    keep: int = 2
+    workers: int = 2
+    max_unreadable: int = 100
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderTraining(Run):
+    """Training of a ReStyle, pSp or e4e encoder: the defaults are the published ReStyle-pSp settings for faces.
+
+    generator: checkpoint with the StyleGAN2 generator that is inverted. checkpoint: a model to start from (its encoder, and
+        its generator if `generator` is not given); the counters and the optimiser start anew.
+    head, trunk, in_channels: see `nets.encoders.EncoderConfig`; 6 channels refine, any other number is a single pass.
+    trunk_weights: IR-SE50 face network or torchvision ResNet to start the trunk from; None starts from random weights.
+    extra_channels: how its input layer is extended to more channels.
+    task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
+    height, width, top: geometry of the encoder's input, see `refine.Geometry`.
+    steps_per_image: N. random_steps: draw the number of steps of every batch from 1 ... N. through_steps: back-propagate
+        through all steps (rematerialised) instead of treating each step's input as a constant. loss_on: "every" step or
+        only the "last". average_steps: the mean of the steps' losses instead of the sum.
+    random_noise: fresh generator noise in every step, as upstream, instead of the stored noise maps.
+    l2 ... delta: weights of the losses; a weight of 0 leaves the term and its network out.
+    lpips_net: which LPIPS, with the torchvision trunk and the LPIPS v0.1 linear layers read from `lpips_trunk_weights` and
+        `lpips_linear_weights`; identity_weights: model_ir_se50.pth; moco_weights: moco_v2_800ep_pretrain.pt.
+    progressive_start, progressive_every: e4e's schedule: style i is freed at step start + (i - 1) every; None trains all.
+    discriminator_learning_rate, r1, r1_every, pool_size: latent discriminator (in use if `adversarial` is not 0).
+    discriminator_codes: show it the encoder's codes as they are used ("absolute"), or as ReStyle's code does without w_avg
+        ("upstream", to reproduce the published schedule).
+    optimizer: "ranger", "adam", or (in an experiment file) a function that returns an optax transformation.
+    train_generator: also train the synthesis network. (No gradient reaches the mapping network, which W+ codes bypass.)
+    ema: decay of a moving average of the encoder, which is then evaluated and exported; None keeps none.
+    remat: recompute the networks in the backward pass to save memory. dtype: in which the networks compute.
+    """
+
+    generator: Path | None = None
+    checkpoint: Path | None = None
+    head: Literal["backbone", "progressive", "fpn", "fpn_progressive"] = "backbone"
+    trunk: Literal["irse50", "irse100", "irse152", "resnet18", "resnet34", "resnet50"] = "irse50"
+    in_channels: int = 6
+    trunk_weights: Path | None = None
+    extra_channels: Literal["normal", "zero", "copy"] = "normal"
+    task: Literal["inversion", "sketch", "segmentation", "super_resolution", "frontalise"] = "inversion"
+    height: int = 256
+    width: int = 256
+    top: int = 0
+    flip: bool = True
+    resize_factors: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    steps_per_image: int = 5
+    random_steps: bool = False
+    through_steps: bool = False
+    loss_on: Literal["every", "last"] = "every"
+    average_steps: bool = False
+    random_noise: bool = True
+    l2: float = 1.0
+    lpips: float = 0.8
+    identity: float = 0.0
+    moco: float = 0.0
+    w_norm: float = 0.0
+    l2_crop: float = 0.0
+    lpips_crop: float = 0.0
+    adversarial: float = 0.0
+    delta: float = 0.0
+    lpips_net: Literal["alex", "vgg", "squeeze"] = "alex"
+    lpips_trunk_weights: Path | None = None
+    lpips_linear_weights: Path | None = None
+    identity_weights: Path | None = None
+    moco_weights: Path | None = None
+    progressive_start: int | None = None
+    progressive_every: int = 2000
+    discriminator_learning_rate: float = 2e-5
+    r1: float = 10.0
+    r1_every: int = 16
+    pool_size: int = 50
+    discriminator_codes: Literal["absolute", "upstream"] = "absolute"
+    optimizer: OptimizerName | MakeOptimizer = "ranger"
+    learning_rate: float = 1e-4
+    train_generator: bool = False
+    ema: float | None = None
+    remat: bool = False
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def geometry(self) -> "Geometry":
+        """Height, width and crop of the encoder's input."""
+        from restyle_jax.refine import Geometry
+
+        return Geometry(self.height, self.width, self.top)
+
+    def encoder(self, num_styles: int, style_dim: int = 512) -> "EncoderConfig":
+        """The encoder for a generator with `num_styles` styles."""
+        from restyle_jax.nets.encoders import EncoderConfig
+
+        return EncoderConfig(self.head, self.trunk, num_styles, self.in_channels, style_dim)

@@ -1,0 +1,156 @@
+"""What an encoder is trained to minimise: the weighted terms of pSp, ReStyle and e4e, for one refinement step.
+
+Follows `calc_loss` of `training/coach.py` (pSp, e4e) and `training/coach_restyle_{psp,e4e}.py`.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from restyle_jax.checkpoints.networks import load_face, load_lpips, load_moco
+from restyle_jax.losses.adversarial import encoder_loss
+from restyle_jax.losses.latent import delta_norm, w_norm
+from restyle_jax.losses.reconstruction import l2
+from restyle_jax.losses.similarity import cosine_similarity
+from restyle_jax.nets.discriminators import LatentDiscriminator
+from restyle_jax.refine import Estimate
+from restyle_jax.train.config import EncoderTraining
+
+TERMS = ("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta")
+CROP = (slice(35, 223), slice(32, 220))
+"""Rows and columns of the face in a 256-px picture, for `l2_crop` and `lpips_crop` (pSp section 3)."""
+
+
+class Aim(NamedTuple):
+    """What a batch is compared with: the target f32[B, h, w, 3], what LPIPS sees in it (and in its crop), and what the feature
+    networks see in target and source."""
+
+    target: jax.Array
+    perceived: dict[str, tuple[jax.Array, ...]]
+    features: dict[str, tuple[jax.Array, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The weights of a configuration and the structure of the networks that its terms need; their arrays are arguments."""
+
+    config: EncoderTraining
+    graphs: dict[str, nnx.GraphDef[Any]]
+
+    @classmethod
+    def load(cls, config: EncoderTraining) -> "tuple[Objective, dict[str, nnx.State]]":
+        """The objective and the arrays of its networks. Raises CheckpointError if a file is missing or is another network,
+        ValueError if the configuration asks for terms that exclude each other."""
+        check(config)
+        networks: dict[str, nnx.Module] = {}
+        if config.lpips or config.lpips_crop:
+            networks["lpips"] = load_lpips(config.lpips_net, config.lpips_trunk_weights, config.lpips_linear_weights)
+        if config.identity:
+            networks["identity"] = load_face(config.identity_weights)
+        if config.moco:
+            networks["moco"] = load_moco(config.moco_weights)
+        return cls.of(config, networks)
+
+    @classmethod
+    def of(cls, config: EncoderTraining, networks: dict[str, nnx.Module]) -> "tuple[Objective, dict[str, nnx.State]]":
+        """The objective with these networks, by the names "lpips", "identity" and "moco", and their arrays."""
+        split = {name: nnx.split(network) for name, network in networks.items()}
+        graphs = {name: graph for name, (graph, _) in split.items()}
+        return cls(config, graphs), {name: state for name, (_, state) in split.items()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """{term: weight} of the terms in use."""
+        return {term: weight for term in TERMS if (weight := getattr(self.config, term))}
+
+    def network(self, name: str, states: dict[str, nnx.State]) -> Any:
+        return nnx.merge(self.graphs[name], states[name], copy=True)
+
+    def aim(self, states: dict[str, nnx.State], target: jax.Array, source: jax.Array) -> Aim:
+        """What all refinement steps of a batch are compared with, computed once.
+
+        Sources that are not pictures (sketches, label maps) have no features: the target's stand in for them.
+        """
+        perceived, features = {}, {}
+        if "lpips" in self.graphs:
+            lpips = self.network("lpips", states)
+            for name in ("lpips", "lpips_crop"):
+                if name in self.weights:
+                    perceived[name] = lpips.features(cropped(target) if name == "lpips_crop" else target)
+        for name in ("identity", "moco"):
+            if name in self.graphs:
+                network = self.network(name, states)
+                of_target = network(target)
+                same = self.config.task == "inversion" or source.shape[-1] != 3
+                features[name] = (of_target, of_target if same else network(source))
+        return jax.lax.stop_gradient(Aim(target, perceived, features))
+
+    def terms(
+        self,
+        states: dict[str, nnx.State],
+        discriminator: LatentDiscriminator | None,
+        estimate: Estimate,
+        aim: Aim,
+        w_avg: jax.Array,
+        stage: jax.Array | None,
+    ) -> dict[str, jax.Array]:
+        """f32[B] of every term in use, unweighted; their weighted sum `loss`; and by how much the features are nearer to
+        the target's than the source's are, `<network>_improvement` (upstream `id_improve`)."""
+        (w, y), weights, terms = estimate, self.weights, {}
+        if "l2" in weights:
+            terms["l2"] = l2(y, aim.target)
+        if "l2_crop" in weights:
+            terms["l2_crop"] = l2(cropped(y), cropped(aim.target))
+        for name, of_target in aim.perceived.items():
+            lpips = self.network("lpips", states)
+            features = lpips.features(cropped(y) if name == "lpips_crop" else y)
+            terms[name] = lpips.distances(features, of_target).sum(-1)
+        improvements = {}
+        for name, (of_target, of_source) in aim.features.items():
+            similarity = cosine_similarity(self.network(name, states)(y), of_target)
+            terms[name] = 1 - similarity
+            improvements[f"{name}_improvement"] = similarity - cosine_similarity(of_target, of_source)
+        if "w_norm" in weights:
+            terms["w_norm"] = w_norm(w, w_avg)
+        if discriminator is not None:
+            terms["adversarial"] = encoder_loss(discriminator, w, stage)
+        if "delta" in weights and stage is not None:
+            terms["delta"] = delta_norm(w, stage)
+        loss = jnp.zeros(w.shape[0])
+        for name, term in terms.items():
+            loss += weights[name] * term
+        return {**terms, **improvements, "loss": loss}
+
+
+def cropped(image: jax.Array) -> jax.Array:
+    """The face in a picture [B, 256, 256, C] -> [B, 188, 188, C], for `l2_crop` and `lpips_crop` (pSp `training/coach.py`)."""
+    return image[:, 35:223, 32:220]
+
+
+def check(config: EncoderTraining) -> None:
+    """Raises ValueError if no term has a weight, or terms exclude each other or the size of the pictures."""
+    if not any(getattr(config, term) for term in TERMS[:-2]):
+        raise ValueError("no loss has a weight: set at least one of " + ", ".join(TERMS[:-2]))
+    if config.identity and config.moco:
+        raise ValueError(
+            f"identity = {config.identity} and moco = {config.moco}: both measure similarity, identity of faces and moco of "
+            "anything else; set one of them to 0"
+        )
+    if (config.identity or config.l2_crop or config.lpips_crop) and (config.height, config.width) != (256, 256):
+        raise ValueError(
+            f"identity, l2_crop and lpips_crop cut the face out of 256 x 256 pixels, but the pictures have {config.height} x "
+            f"{config.width}; use moco instead"
+        )
+    if config.delta and config.progressive_start is None:
+        raise ValueError(
+            "delta has a weight, but without progressive_start there is no stage to which it applies; set progressive_start "
+            "(upstream 20000) or delta to 0"
+        )
+    if config.progressive_start is not None and not config.head.endswith("progressive"):
+        raise ValueError(
+            f"progressive_start is {config.progressive_start}, but a {config.head!r} head has no stages; use head "
+            "'progressive' or 'fpn_progressive', or progressive_start None"
+        )

@@ -1,0 +1,224 @@
+"""The encoder task: what one training step does to its state, on small networks; and how its memory depends on N."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import restyle_jax as rs
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.model import Model
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from restyle_jax.train import optim
+from restyle_jax.train.config import EncoderTraining
+from restyle_jax.train.encoder import EncoderTrainer
+from restyle_jax.train.encoder_task import assemble, encoder_task, start_model
+from restyle_jax.train.objective import Objective
+from tests import networks, tiny
+
+STYLES, DIM, SIDE, BATCH = 6, 32, 32, 4
+PLAIN = EncoderTraining(
+    trunk="resnet18", height=SIDE, width=SIDE, steps_per_image=2, batch_size=BATCH, lpips=0, learning_rate=1e-3
+)
+
+
+def small(config: EncoderTraining):
+    """(trainer, frozen, first state) with a 16-px generator and an encoder of 32-px pictures."""
+    encoder = EncoderConfig(config.head, "resnet18", STYLES, config.in_channels, style_dim=DIM, width=4, head_convs=1)
+    generator = GeneratorConfig(16, (8, 8, 8), z_dim=DIM, w_dim=DIM, mapping_layers=2)
+    model = Model(
+        encoder=networks.random(lambda: Encoder(encoder, rngs=nnx.Rngs(0))),
+        generator=networks.random(lambda: Generator(generator, rngs=nnx.Rngs(0))),
+        w_avg=0.3 * jax.random.normal(jax.random.key(1), (STYLES, DIM)),
+        geometry=config.geometry,
+    )
+    trainer, frozen, init = assemble(config, model, *Objective.of(config, {}))
+    return trainer, frozen, init(jax.random.key(0))
+
+
+def pictures(seed: int = 0, channels: int = 3) -> dict[str, jax.Array]:
+    keys = jax.random.split(jax.random.key(seed))
+    source, target = (
+        jax.random.uniform(key, (BATCH, SIDE, SIDE, count), minval=-1)
+        for key, count in zip(keys, (channels, 3), strict=True)
+    )
+    return {"source": source, "target": target if channels != 3 else source, "index": jnp.arange(BATCH)}
+
+
+def heads(state) -> np.ndarray:
+    """A kernel of every style head, [K, in, out]."""
+    return np.asarray(state["params"]["encoder"]["heads"]["linear"]["kernel"][...])
+
+
+def test_everything_at_once():
+    """e4e's schedule and discriminator, trained generator, moving average, micro-batches, a drawn number of steps."""
+    config = dataclasses.replace(
+        PLAIN,
+        head="progressive",
+        adversarial=0.1,
+        delta=2e-4,
+        w_norm=0.01,
+        progressive_start=2,
+        progressive_every=1,
+        pool_size=3,
+        r1_every=2,
+        train_generator=True,
+        ema=0.5,
+        micro_batches=2,
+        random_steps=True,
+    )
+    trainer, frozen, first = small(config)
+    step = jax.jit(trainer.step)
+    states, metrics = [first], []
+    for seed in range(4):
+        state, found = step(states[-1], frozen, pictures(seed))
+        states.append(state)
+        metrics.append(found)
+    assert step._cache_size() == 1  # the whole schedule is one program
+    for found in metrics:
+        assert all(np.isfinite(value).all() for value in jax.tree.leaves(found)), found
+        assert found["loss"].shape == (2,) and found["gradient_norm"] > 0
+    # The loss is the weighted sum of its terms; delta has no part in stage 0.
+    weights = {"l2": 1.0, "w_norm": 0.01, "adversarial": 0.1, "delta": 2e-4}
+    total = sum(weight * metrics[3][name] for name, weight in weights.items())
+    np.testing.assert_allclose(metrics[3]["loss"], total, rtol=1e-5)
+    assert not metrics[0]["delta"].any() and metrics[3]["delta"].all()
+    # R1 is due at steps 0 and 2.
+    assert [bool(found["discriminator_r1"] > 0) for found in metrics] == [True, False, True, False]
+    # Style i is trained from step 2 + (i - 1) on, and not touched before.
+    moved = [[bool((heads(b)[i] != heads(a)[i]).any()) for i in range(STYLES)] for a, b in itertools.pairwise(states)]
+    assert [row.count(True) for row in moved] == [1, 1, 2, 3]
+    # N or fewer encoder passes for each of two micro-batches, and one for the discriminator.
+    counts = [int(state["stats"]["trunk"]["input_layer"]["norm"]["count"][...]) for state in states]
+    assert all(1 + 2 <= b - a <= 1 + 4 for a, b in itertools.pairwise(counts))
+    assert [int(state["discriminator"]["fake"].count) for state in states[:3]] == [0, 3, 3]
+    const = [np.asarray(state["params"]["generator"]["synthesis"]["const"][...]) for state in states]
+    assert (const[0] != const[1]).any()
+    for a, b in itertools.pairwise(states):
+        expected = jax.tree.map(lambda old, new: 0.5 * old + 0.5 * new, a["ema"], b["params"])
+        assert max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), expected, b["ema"]))) < 1e-6
+
+
+def test_micro_batches_average_the_gradients_of_their_parts():
+    config = dataclasses.replace(PLAIN, random_noise=False)
+    trainer, frozen, state = small(config)
+    batch = pictures()
+    split = dataclasses.replace(trainer, config=dataclasses.replace(config, micro_batches=2, optimizer=plain_descent))
+    split = dataclasses.replace(split, optimizer=optim.build(split.config))
+    state = {**state, "optimizer": split.optimizer.init(state["params"])}
+    after, _ = jax.jit(split.step)(state, frozen, batch)
+    gradient = jax.jit(trainer.gradient)
+    first, stats, _ = gradient(state, frozen, batch["source"][::2], batch["target"][::2], jax.random.key(0))
+    second, _, _ = gradient(
+        {**state, "stats": stats}, frozen, batch["source"][1::2], batch["target"][1::2], jax.random.key(0)
+    )
+    expected = jax.tree.map(lambda p, a, b: p - 0.1 * (a + b) / 2, state["params"], first, second)
+    differences = jax.tree.map(
+        lambda a, b, p: float(jnp.abs(a - b).max() / (jnp.abs(b - p).max() + 1e-4)),
+        after["params"],
+        expected,
+        state["params"],
+    )
+    assert max(jax.tree.leaves(differences)) < 1e-3
+
+
+def plain_descent():
+    return optax.sgd(0.1)
+
+
+def test_evaluation_is_by_picture_and_leaves_the_state_alone():
+    trainer, frozen, state = small(PLAIN)
+    before = jax.tree.map(np.asarray, state["stats"])
+    terms = jax.jit(trainer.evaluate)(state, frozen, pictures())
+    assert {name: value.shape for name, value in terms.items()} == {"l2": (BATCH, 2), "loss": (BATCH, 2)}
+    lonely = {key: value[1:2] for key, value in pictures().items()}
+    np.testing.assert_allclose(trainer.evaluate(state, frozen, lonely)["l2"][0], terms["l2"][1], rtol=1e-4)
+    shown = jax.jit(trainer.show)(state, frozen, pictures())
+    assert shown.shape == (BATCH, 4, SIDE, SIDE, 3)
+    np.testing.assert_array_equal(shown[:, 0], pictures()["source"])
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), before, state["stats"]))
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_a_single_pass_encoder_translates_sketches_and_label_maps(channels: int):
+    trainer, frozen, state = small(dataclasses.replace(PLAIN, task="sketch", in_channels=channels, steps_per_image=5))
+    batch = pictures(channels=channels)
+    terms = trainer.evaluate(state, frozen, batch)
+    assert terms["l2"].shape == (BATCH, 1)  # one pass, whatever steps_per_image says
+    assert trainer.show(state, frozen, batch).shape == (BATCH, 3, SIDE, SIDE, 3)
+
+
+def test_a_trained_task_publishes_a_model(tmp_path):
+    config = dataclasses.replace(PLAIN, checkpoint=tiny.checkpoint())
+    task = encoder_task(config)
+    state = task.init(jax.random.key(0))
+    assert task.columns == ("input", "step 1", "step 2", "target")
+    task.publish(state, tmp_path / "model")
+    model, start = rs.load(tmp_path / "model"), rs.load(tiny.checkpoint())
+    x = np.asarray(pictures()["source"])
+    np.testing.assert_array_equal(rs.invert(model, x, steps=2).latents, rs.invert(start, x, steps=2).latents)
+    assert model.geometry == config.geometry and model.metadata["step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"identity": 0.1, "moco": 0.5}, "identity = 0.1 and moco = 0.5"),
+        ({"l2": 0}, "no loss has a weight"),
+        ({"identity": 0.1}, "256 x 256 pixels, but the pictures have 32 x 32"),
+        ({"delta": 1.0}, "without progressive_start"),
+        ({"progressive_start": 5}, "a 'backbone' head has no stages"),
+        ({"trunk": "irse50"}, "trunk = 'resnet18', but the configuration asks for 'irse50'"),
+        ({"height": 64, "width": 64}, "larger than the encoder takes"),
+        ({"checkpoint": None}, "expected a checkpoint with the StyleGAN2 generator"),
+    ],
+)
+def test_contradictions_are_named(changes: dict, message: str):
+    config = dataclasses.replace(PLAIN, **{"checkpoint": tiny.checkpoint(), **changes})
+    with pytest.raises((ValueError, CheckpointError), match=message):
+        encoder_task(config)
+
+
+def test_a_generator_of_another_size_than_the_encoder_is_refused():
+    config = dataclasses.replace(
+        PLAIN, checkpoint=tiny.checkpoint(), generator=tiny.checkpoint(resolution=32, encoder=False)
+    )
+    with pytest.raises(ValueError, match=r"num_styles = 6, but the generator asks for 8"):
+        start_model(config)
+
+
+def test_memory_does_not_grow_with_the_number_of_steps():
+    """The compiler's plan for the real IR-SE50 and a 256-px generator: N = 10 within five percent of N = 1."""
+    encoder = EncoderConfig("backbone", "irse50", 14)
+    graph, params, stats = nnx.split(
+        nnx.eval_shape(lambda: Encoder(encoder, rngs=nnx.Rngs(0))), nnx.Param, nnx.BatchStat
+    )
+    sizes = GeneratorConfig.rosinality(256)
+    generator, arrays = nnx.split(nnx.eval_shape(lambda: Generator(sizes, rngs=nnx.Rngs(0))))
+    plain = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (params, stats, arrays))
+    frozen = {
+        "generator": plain[2],
+        "w_avg": jax.ShapeDtypeStruct((14, 512), jnp.float32),
+        "y_avg": jax.ShapeDtypeStruct((1, 256, 256, 3), jnp.float32),
+        "losses": {},
+    }
+    picture = jax.ShapeDtypeStruct((2, 256, 256, 3), jnp.float32)
+    planned = {}
+    for count in (1, 10):
+        config = EncoderTraining(steps_per_image=count, lpips=0)
+        objective, _ = Objective.of(config, {})
+        trainer = EncoderTrainer(config, encoder, 512, graph, generator, None, objective, optim.build(config))
+        state = {"params": {"encoder": plain[0]}, "stats": plain[1], "step": jax.ShapeDtypeStruct((), jnp.int32)}
+
+        def gradient(state, frozen, picture, trainer=trainer):
+            return trainer.gradient(state, frozen, picture, picture, jax.random.key(0))
+
+        planned[count] = jax.jit(gradient).lower(state, frozen, picture).compile().memory_analysis().temp_size_in_bytes
+    print(planned)
+    assert planned[10] <= 1.05 * planned[1]
