@@ -1,0 +1,82 @@
+"""What is wrong with a training configuration that can be said without opening a file."""
+
+from restyle_jax.train import fields
+from restyle_jax.train.config import EncoderTraining
+
+# Smallest sensible values; where there is none, any number will do.
+AT_LEAST = {
+    **dict.fromkeys(("batch_size", "test_batch_size", "micro_batches", "max_steps", "keep", "workers"), 1),
+    **dict.fromkeys(("log_every", "image_every", "eval_every", "save_every", "progressive_every", "r1_every"), 1),
+    **dict.fromkeys(("in_channels", "height", "width", "steps_per_image"), 1),
+    **dict.fromkeys(("max_unreadable", "seed", "top", "progressive_start", "r1", "pool_size", "learning_rate"), 0),
+    **dict.fromkeys(("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta"), 0),
+    "discriminator_learning_rate": 0,
+}
+LOSSES = ("l2", "lpips", "identity", "moco", "l2_crop", "lpips_crop")
+CHANNELS = {"sketch": (1,), "frontalise": (6, 3), "super_resolution": (6, 3), "inversion": (6, 3)}
+FACE_SIZE = 256
+
+
+def problems(config: EncoderTraining) -> list[str]:
+    """One sentence for each value that is impossible or contradicts another."""
+    kinds = fields.hints(type(config))
+    wrong = [
+        f"{name}: found {value!r}, expected {fields.expected(hint)}"
+        for name, hint in kinds.items()
+        if not fields.fits(value := getattr(config, name), hint)
+    ]
+    if wrong:
+        return wrong  # the rules below compare values of the right types
+    for name, least in AT_LEAST.items():
+        value = getattr(config, name)
+        if value is not None and value < least:
+            wrong.append(f"{name}: found {value}, expected {least} or more")
+    return wrong + _ranges(config) + _contradictions(config)
+
+
+def _ranges(config: EncoderTraining) -> list[str]:
+    wrong = []
+    if config.ema is not None and not 0 < config.ema < 1:
+        wrong.append(f"ema: found {config.ema}, expected a number between 0 and 1, such as 0.999, or none")
+    if not config.resize_factors or min(config.resize_factors) < 1:
+        wrong.append(f"resize_factors: found {config.resize_factors}, expected factors of 1 or more, such as 1,2,4")
+    if config.top + config.height > config.width:
+        wrong.append(
+            f"height and top: found {config.height} rows from row {config.top} on, expected rows of a square picture of "
+            f"{config.width} rows (width)"
+        )
+    if config.batch_size % config.micro_batches:
+        wrong.append(
+            f"batch_size and micro_batches: {config.batch_size} pictures do not divide into {config.micro_batches} equal parts"
+        )
+    return wrong
+
+
+def _contradictions(config: EncoderTraining) -> list[str]:
+    wrong = []
+    if config.identity and config.moco:
+        wrong.append(
+            f"identity and moco: found {config.identity} and {config.moco}, expected one of them to be 0. Identity compares "
+            "faces, MoCo features all other subjects"
+        )
+    if not any(getattr(config, name) for name in LOSSES):
+        wrong.append(f"{', '.join(LOSSES)}: found 0 for all, expected a loss that compares pictures")
+    for name in ("identity", "l2_crop", "lpips_crop"):
+        if getattr(config, name) and (config.height, config.width) != (FACE_SIZE, FACE_SIZE):
+            wrong.append(
+                f"{name}: found {getattr(config, name)} with pictures of {config.height} x {config.width}, expected 0: this loss "
+                f"cuts out the face of {FACE_SIZE} x {FACE_SIZE} pictures"
+            )
+    if config.delta and config.progressive_start is None:
+        wrong.append(
+            f"delta: found {config.delta} without progressive_start, expected both or neither (e4e's regularisation acts on the "
+            "styles that its schedule has freed)"
+        )
+    if config.progressive_start is not None and "progressive" not in config.head:
+        wrong.append(f"progressive_start: found {config.progressive_start} with head {config.head}, expected none")
+    channels = CHANNELS.get(config.task)
+    if channels and config.in_channels not in channels:
+        wrong.append(
+            f"in_channels: found {config.in_channels} for task {config.task}, expected {' or '.join(map(str, channels))}"
+        )
+    return wrong

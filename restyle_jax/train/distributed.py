@@ -1,0 +1,111 @@
+"""Several processes as one run: how they find each other, agree, and end when one of them is lost."""
+
+import ctypes
+import functools
+import os
+import re
+import signal
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from restyle_jax.train.errors import TrainingError
+
+HEARTBEAT_SECONDS = 60  # after which a silent process counts as lost
+SHUTDOWN_SECONDS = 20  # how long a process that ends waits for the others
+LOST = (
+    "restyle: error: this process ends because another process of the run was lost (see the message above, and the output of "
+    "the other processes). The checkpoints are intact: start the same command on all hosts again to continue.\n"
+)
+
+_keep: list[object] = []  # the C library holds a pointer to the handler
+
+
+def connect(where: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> None:
+    """Join the other processes of this run. To be called before anything else touches a device.
+
+    where: "auto" takes the address and the numbers from SLURM, Open MPI, GKE or a TPU pod; "host:port,processes,process"
+        says them, as in "10.0.0.1:1234,2,0" for the first of two processes, which must run on that host.
+    heartbeat_seconds: after which a process that does not answer counts as lost, and the others end with status 1.
+
+    Raises TrainingError if `where` is neither, if nothing is detected, or if the others cannot be reached.
+    """
+    initialize = functools.partial(
+        jax.distributed.initialize,
+        heartbeat_timeout_seconds=heartbeat_seconds,
+        shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+    )
+    try:
+        if where == "auto":
+            initialize()
+        else:
+            address, processes, process = _parsed(where)
+            initialize(address, processes, process, cluster_detection_method="deactivate")
+    except (ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"--distributed {where}: the processes of this run did not find each other ({str(error).splitlines()[0]}). "
+            "auto works under SLURM, Open MPI, GKE and on TPU pods; elsewhere give host:port,processes,process, such as "
+            "10.0.0.1:1234,2,0 on the first of two hosts, and leave --distributed out for a run on one host."
+        ) from error
+    if jax.process_count() > 1:
+        _explain_aborts()
+        if jax.default_backend() == "cpu":
+            # A program that another process has put into the cache waits for ever in its first sum over processes.
+            jax.config.update("jax_enable_compilation_cache", False)
+
+
+def _parsed(where: str) -> tuple[str, int, int]:
+    match = re.fullmatch(r"([^,\s]+:\d+),(\d+),(\d+)", where.strip())
+    if not match or not int(match[3]) < int(match[2]):
+        raise TrainingError(
+            f"--distributed {where}: expected auto, or host:port,processes,process with process < processes, such as "
+            "10.0.0.1:1234,2,0."
+        )
+    return match[1], int(match[2]), int(match[3])
+
+
+def _explain_aborts() -> None:
+    """Say what happened when the JAX runtime aborts this process, which is how it reports that another one was lost.
+
+    The abort comes from a thread of the runtime, where Python's own signal handlers do not run: hence a C handler.
+    """
+
+    def handler(_: int) -> None:
+        os.write(2, LOST.encode())
+        os._exit(1)
+
+    function = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    _keep.append(function)
+    ctypes.CDLL(None).signal(signal.SIGABRT, function)
+
+
+def is_first() -> bool:
+    """Whether this is process 0, which alone writes logs and models."""
+    return jax.process_index() == 0
+
+
+def together(action: Callable[[], None]) -> None:
+    """Let process 0 do something; every process returns, or raises if it failed, so that none waits for one that gave up.
+
+    Raises what the action raised in process 0, TrainingError in the others.
+    """
+    failure: Exception | None = None
+    if is_first():
+        try:
+            action()
+        except Exception as error:
+            failure = error
+    if any_process(failure is not None):
+        raise failure or TrainingError("process 0 could not go on; its own message says why.")
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in any process."""
+    return bool(np.any(multihost_utils.process_allgather(np.array(flag)))) if jax.process_count() > 1 else flag
+
+
+def gather_rows(rows: jax.Array) -> np.ndarray:
+    """All rows of an array that is split among the processes."""
+    return np.asarray(multihost_utils.process_allgather(rows, tiled=True))

@@ -1,0 +1,65 @@
+"""Data parallelism: one mesh with the axis 'data' over all devices of all processes; state replicated, batches split."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from restyle_jax.train.errors import TrainingError
+
+
+def data_mesh() -> Mesh:
+    """All devices in the order of their processes, so that process p of P holds rows p B/P ... (p + 1) B/P - 1 of a batch."""
+    return Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """The first axis is divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(name: str, size: int, mesh: Mesh) -> None:
+    """Raises TrainingError, with the nearest sizes that are possible, unless every device gets the same number of rows."""
+    devices = mesh.size
+    if size < 1 or size % devices:
+        below, above = size // devices * devices, (max(size, 0) // devices + 1) * devices
+        nearest = f"{below} or {above}" if below > 0 else f"{above}"
+        raise TrainingError(
+            f"{name} = {size} cannot be divided among {devices} devices ({jax.process_count()} processes with "
+            f"{jax.local_device_count()} each); the nearest possible sizes: {nearest}."
+        )
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Copies of host or single-device arrays (typed keys included), equal in every process, on all devices."""
+
+    def place(leaf: Any) -> jax.Array:
+        if is_key(leaf):
+            data = jax.make_array_from_process_local_data(replicated(mesh), np.asarray(jax.random.key_data(leaf)))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        return jax.make_array_from_process_local_data(replicated(mesh), np.asarray(leaf))
+
+    return jax.tree.map(place, tree)
+
+
+def place_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """The global batch of which every process has its own rows."""
+    return {name: jax.make_array_from_process_local_data(split(mesh), rows) for name, rows in batch.items()}
+
+
+def abstract(tree: Any, sharding: NamedSharding) -> Any:
+    """Shapes and dtypes of a tree, placed as `sharding` says."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf (or its ShapeDtypeStruct) is a typed PRNG key."""
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,218 @@
+"""A run under way: the steps, and what they do to the world."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from restyle_jax.train import averages, distributed, sharding
+from restyle_jax.train.checkpointing import Checkpoints
+from restyle_jax.train.clock import Clock
+from restyle_jax.train.config import Run
+from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.logs import Logs
+from restyle_jax.train.programs import SHOWN, Programs, Progress
+from restyle_jax.train.signals import NAMES, StopRequests
+from restyle_jax.train.task import Batch, Task
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class TrainingBatches(Protocol):
+    """Endless batches of this process's rows; `position` counts the batches taken since the start of training."""
+
+    position: int
+
+    def __next__(self) -> Arrays: ...
+    @property
+    def unreadable(self) -> list[tuple[str, str]]: ...
+    def close(self) -> None: ...
+
+
+class TestBatches(Protocol):
+    """Batches of this process's rows of the whole test set, with `valid`."""
+
+    def __iter__(self) -> Iterator[Arrays]: ...
+    def close(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended. step: the last one. best: mean over the test set and its step, if there was an evaluation.
+
+    signal: number of the signal that stopped it, 0 if it ran to its end (or was a dry run).
+    """
+
+    step: int
+    best: tuple[float, int] | None = None
+    signal: int = 0
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 128 + signal as shells count: 143 after SIGTERM, 130 after Ctrl-C."""
+        return 128 + self.signal if self.signal else 0
+
+
+@dataclasses.dataclass
+class Trainer:
+    """A run under way: what changes from step to step, and the effects of a step on the world."""
+
+    task: Task
+    run: Run
+    mesh: Mesh
+    programs: Programs
+    frozen: Any
+    workdir: Path
+    checkpoints: Checkpoints
+    identity: dict[str, Any]
+    open_test: Callable[[], TestBatches] | None
+    name: Callable[[int], str]
+    tell: Callable[[str], None]
+    say: Callable[[str], None]
+    requests: StopRequests
+    progress: Progress
+    step: int
+    batches: int
+    best: tuple[float, int] | None
+    evaluated: bool
+    logs: Logs | None = None
+    stop: int = 0  # the signal on which all processes have agreed
+    reported: int = 0  # unreadable pictures
+
+    def train(self, batches: TrainingBatches, first: Arrays) -> Outcome:
+        """Steps until the end or a request to stop."""
+        if not self.evaluated:  # a request to stop had interrupted it
+            self.evaluate()
+        clock = Clock(self.run.batch_size)
+        local: Arrays | None = first
+        while self.step < self.run.max_steps and not self.stop:
+            assert local is not None
+            batch = sharding.place_batch(local, self.mesh)
+            self.progress, metrics, stop = self.programs.train(self.progress, self.frozen, batch, self.flag())
+            self.step, self.batches = self.step + 1, self.batches + 1
+            with clock.waiting():  # the device computes meanwhile
+                local = next(batches) if self.step < self.run.max_steps else None
+            self.check(jax.device_get(metrics), batch)
+            self.stop = int(stop) or (self.requests.number if jax.process_count() == 1 else 0)
+            clock.steps += 1
+            self.report_unreadable(batches)
+            if self.logs:
+                self.logs.advance(self.step)
+            if self.due(self.run.log_every):
+                self.checkpoints.check()
+                self.log(clock)
+            with clock.paused():
+                if self.due(self.run.image_every):
+                    self.show(batch)
+                improved = self.evaluate() if self.open_test and self.due(self.run.eval_every) else False
+                if improved or self.stop or self.due(self.run.save_every):
+                    self.save()
+        if self.stop:
+            self.tell(f"stopped by {NAMES[self.stop]} after step {self.step}: the same command continues")
+        return Outcome(self.step, self.best, self.stop)
+
+    def due(self, every: int) -> bool:
+        """Whether something happens after this step; everything does after the last one."""
+        return self.step % every == 0 or self.step == self.run.max_steps
+
+    def flag(self) -> jax.Array:
+        """This process's request to stop, for `Programs`."""
+        rows = np.full(jax.local_device_count(), self.requests.number, np.int32)
+        return sharding.place_batch({"stop": rows}, self.mesh)["stop"]
+
+    def check(self, metrics: Mapping[str, np.ndarray], batch: Batch) -> None:
+        """Raises TrainingError if a metric of the step is not finite, naming it and the pictures of the batch."""
+        values = averages.named(metrics)
+        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+        if not bad:
+            return
+        terms = ", ".join(f"{name} = {value}" for name, value in bad.items())
+        names = ", ".join(self.name(int(index)) for index in distributed.gather_rows(batch["index"]))
+        raise TrainingError(
+            f"step {self.step}: {terms} (a slash is followed by the refinement step). Pictures of the batch: {names}. Look at "
+            f"them, or train with a lower learning rate, another seed or float32; {self.checkpoints.kept()}."
+        )
+
+    def log(self, clock: Clock) -> None:
+        """The averages since the last log."""
+        values = averages.compute(self.progress.averages)
+        self.progress = Progress(self.progress.state, self.programs.forget())
+        timing = clock.lap(self.run.max_steps - self.step)
+        if self.logs:
+            self.logs.write(self.step, "train", values, timing)
+
+    def show(self, batch: Batch) -> None:
+        """A grid with the first pictures of the batch."""
+        pictures = self.programs.show(self.progress.state, self.frozen, batch)
+        if self.logs:
+            captions = [self.name(int(index)) for index in np.asarray(batch["index"].addressable_data(0))[:SHOWN]]
+            captions += [""] * (len(pictures) - len(captions))
+            self.logs.pictures(self.step, np.asarray(pictures), self.task.columns, captions)
+
+    def evaluate(self) -> bool:
+        """The means over the test set; whether they are the best so far, which is then published.
+
+        A request to stop ends it without a result; it is repeated when the run continues.
+        """
+        assert self.open_test
+        self.evaluated = False
+        began = time.monotonic()
+        counted = None
+        with contextlib.closing(self.open_test()) as batches:
+            for local in batches:
+                batch = sharding.place_batch(local, self.mesh)
+                counted = self.programs.forget_test(batch) if counted is None else counted
+                counted, stop = self.programs.evaluate(counted, self.progress.state, self.frozen, batch, self.flag())
+                self.stop = self.stop or int(stop)
+                if self.stop:
+                    return False
+        if counted is None:
+            raise TrainingError("the test set is empty. Give pictures to test on, or none at all.")
+        values = averages.compute(counted)
+        bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingError(f"evaluation after step {self.step}: {', '.join(bad)}, which is not finite.")
+        self.evaluated = True
+        if self.logs:
+            self.logs.write(self.step, "test", values, {"seconds": time.monotonic() - began})
+        score = values[f"{self.task.best}/{len(counted[self.task.best].total)}"]
+        if self.best and score >= self.best[0]:
+            return False
+        self.best = (score, self.step)
+        self.publish("best")
+        return True
+
+    def save(self) -> None:
+        """A checkpoint, and the model as it is now."""
+        record = {
+            **self.identity,
+            "step": self.step,
+            "batches": self.batches,
+            "best": self.best,
+            "averages": averages.to_json(self.progress.averages),
+            "evaluated": self.evaluated,
+        }
+        self.checkpoints.save(self.step, self.progress.state, record, self.best and self.best[1])
+        self.publish("latest")
+
+    def publish(self, name: str) -> None:
+        """The model, in a folder of its own."""
+        distributed.together(functools.partial(self.task.publish, self.progress.state, self.workdir / name))
+
+    def report_unreadable(self, batches: TrainingBatches) -> None:
+        """Every process names the damaged pictures that it has skipped, once."""
+        if len(batches.unreadable) > self.reported:
+            for picture, reason in batches.unreadable[self.reported :]:
+                self.say(f"step {self.step}: skipped {picture} ({reason})")
+            self.reported = len(batches.unreadable)
+            self.say(
+                f"{self.reported} damaged pictures skipped so far; training gives up at {self.run.max_unreadable + 1}"
+            )

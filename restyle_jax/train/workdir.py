@@ -1,0 +1,158 @@
+"""The folder of a run: one run at a time in it, and only the run that it was made for."""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import importlib.metadata
+import json
+import os
+import socket
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import restyle_jax
+from restyle_jax.train import distributed
+from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.sharding import is_key
+
+FREE = frozenset(
+    (
+        *("max_steps", "log_every", "image_every", "eval_every", "save_every"),
+        *("keep", "workers", "test_batch_size", "max_unreadable"),
+    )
+)
+"""Fields that may change when a run is continued. Paths may change too: what they hold is compared instead."""
+
+_VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Make the folder and hold it; the lock ends with the process, however that ends.
+
+    Raises TrainingError naming the process that holds it already, or if the folder cannot be made.
+    """
+    held: list[int] = []
+
+    def take() -> None:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.append(os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644))
+            fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and held:
+                holder = os.pread(held[0], 500, 0).decode(errors="replace") or "another process"
+                raise TrainingError(
+                    f"{workdir}: another run is active in this folder ({holder}). Wait until it ends, stop it, or choose another "
+                    "--workdir."
+                ) from error
+            raise TrainingError(
+                f"{workdir}: cannot be used as the folder of a run ({error.strerror}). It must be writable, on a file system "
+                "that can lock files; choose another --workdir."
+            ) from error
+        os.ftruncate(held[0], 0)
+        os.pwrite(held[0], f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+
+    try:
+        distributed.together(take)
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write `path` (no space, no permission) into a TrainingError."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: cannot be written ({error.strerror or error}). The checkpoints are intact: make room or give access, then "
+            "run the same command again."
+        ) from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file that is there completely or not at all. Raises TrainingError if it cannot be written."""
+    scratch = path.with_name(f".{path.name}")
+    with writing(path):
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, path)
+
+
+def identity(config: Any, frozen: Any, fingerprint: str) -> dict[str, Any]:
+    """What makes a run this run, as JSON: configuration, checksum of the frozen networks, training data, versions."""
+    return {
+        "config": {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)},
+        "frozen": _checksum(frozen),
+        "data": fingerprint,
+        "versions": {
+            "restyle_jax": restyle_jax.__version__,
+            **{name: importlib.metadata.version(name) for name in _VERSIONS},
+        },
+    }
+
+
+def check_same(saved: Mapping[str, Any], current: Mapping[str, Any], workdir: Path, say: Callable[[str], None]) -> None:
+    """Raises TrainingError that lists how the run in `workdir` differs from the one that wants to continue it."""
+    differences = []
+    old, new = saved["config"], current["config"]
+    for name in sorted((old.keys() | new.keys()) - FREE):
+        before, now = old.get(name, "(unknown then)"), new.get(name, "(unknown now)")
+        if before != now and not (_is_path(before) and _is_path(now)):
+            differences.append(f"{name}: {_shown(before)} in the folder, {_shown(now)} now")
+    if saved["frozen"] != current["frozen"]:
+        differences.append("the weights of the frozen networks (generator, networks of the losses) are not the same")
+    if saved["data"] != current["data"]:
+        differences.append(f"training data: {saved['data']} in the folder, {current['data']} now")
+    if differences:
+        raise TrainingError(
+            f"{workdir}: holds a run with another configuration:\n  "
+            + "\n  ".join(differences)
+            + "\nGive the same options to "
+            "continue it, or another --workdir for a new run. "
+            f"What may change: {', '.join(sorted(FREE))}, and where files lie."
+        )
+    for name, version in saved["versions"].items():
+        if current["versions"].get(name) != version:
+            say(
+                f"{name} was {version}, now it is {current['versions'].get(name)}: results may differ in their last digits"
+            )
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return {"path": str(value)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"path"}
+
+
+def _shown(value: Any) -> str:
+    return value["path"] if _is_path(value) else json.dumps(value)
+
+
+def _checksum(tree: Any) -> int:
+    total = 0
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.ascontiguousarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+        total = zlib.crc32(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode(), total)
+        total = zlib.crc32(array.tobytes(), total)
+    return total

@@ -1,0 +1,119 @@
+"""One program on one device, four devices, and two processes with two devices each: real processes on this machine."""
+
+import random
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import portpicker
+import pytest
+
+from restyle_jax.train.distributed import connect
+from restyle_jax.train.errors import TrainingError
+from tests.train import runs, toy
+
+CONFIG: dict[str, Any] = {
+    "max_steps": 12,
+    "log_every": 1,
+    "image_every": 5,
+    "eval_every": 5,
+    "save_every": 5,
+    "keep": 9,
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 steps on one device."""
+    folder = tmp_path_factory.mktemp("one")
+    toy.train(toy.Toy(**CONFIG), folder)
+    return folder
+
+
+def assert_close(a: Path, b: Path, step: int) -> None:
+    """Losses and state to 1e-5."""
+    expected = [line for line in runs.lines(a) if line["step"] <= step]
+    found = [line for line in runs.lines(b) if line["step"] <= step]
+    assert [(line["step"], line["kind"]) for line in expected] == [(line["step"], line["kind"]) for line in found]
+    for line, other in zip(expected, found, strict=True):
+        values = {name: value for name, value in line.items() if name != "kind"}
+        assert values == pytest.approx({name: other[name] for name in values}, rel=1e-5, abs=1e-5)
+    runs.assert_same(runs.arrays(a, step), runs.arrays(b, step), 1e-5)
+
+
+def test_four_devices(tmp_path: Path, one: Path, cache: Path):
+    good = {"config": CONFIG | {"max_steps": 5}, "workdir": tmp_path / "four"}
+    bad = {"config": CONFIG | {"batch_size": 6}, "workdir": tmp_path / "bad"}
+    status, out, error = runs.finish(runs.start(good, bad, cache=cache, devices=4))
+    assert_close(one, tmp_path / "four", 5)
+    assert "4 cpu devices in 1 process: batch of 8, 2 on each device" in out
+    exchanged = re.search(r"sums over all devices: ([\d.]+) kB", out)
+    # The 240 gradients once for each of the three refinement steps, as they are summed in the loop, and a few means.
+    assert exchanged and 2.88 <= float(exchanged[1]) < 3.4, out
+    assert status == 1
+    assert "batch_size = 6 cannot be divided among 4 devices" in error and "nearest possible sizes: 4 or 8" in error
+    assert not (tmp_path / "bad").exists()
+
+
+def pair(cache: Path, workdir: Path, *, slurm: bool = False):
+    """Two processes with two devices each; each can be asked to stop while it waits for data."""
+    run = {"config": CONFIG, "workdir": workdir, "seconds_per_batch": 0.3}
+    port = portpicker.pick_unused_port()
+    found = [f"localhost:{port},2,{i}" for i in range(2)]
+    environments: list[dict[str, str]] = [{}, {}]
+    if slurm:
+        found = ["auto"] * 2
+        job = str(random.randrange(10**6))  # it determines the port
+        common = {
+            "SLURM_JOB_ID": job,
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_NTASKS": "2",
+            "SLURM_STEP_NUM_NODES": "1",
+        }
+        environments = [common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)} for i in range(2)]
+    return [
+        runs.start(run, cache=cache, devices=2, distributed=where, **environment)
+        for where, environment in zip(found, environments, strict=True)
+    ]
+
+
+def test_two_processes(tmp_path: Path, one: Path, cache: Path):
+    folder = tmp_path / "two"
+    first, second = pair(cache, folder)
+    runs.wait_until(lambda: len(runs.lines(folder, "train")) >= 6, first)
+    second.send_signal(signal.SIGTERM)  # one is asked, both stop after the same step
+    (status, out, error), (other_status, other_out, other_error) = runs.finish(first), runs.finish(second)
+    assert (status, other_status) == (143, 143), error + other_error
+    assert "Traceback" not in error + other_error
+    stopped = max(int(path.name) for path in (folder / "checkpoints").iterdir())
+    assert 6 <= stopped < 12 and f"stopped by SIGTERM after step {stopped}" in out
+    assert "4 cpu devices in 2 processes" in out and other_out.replace("[Gloo]", "").count("step") == 0
+    assert_close(one, folder, 5)
+
+    # They continue, find each other through SLURM, and one dies.
+    first, second = pair(cache, folder, slurm=True)
+    runs.wait_until(lambda: runs.lines(folder, "train")[-1]["step"] > stopped, first)
+    second.kill()
+    status, out, error = runs.finish(first)
+    runs.finish(second)
+    assert status == 1 and "another process of the run was lost" in error, error
+    assert "start the same command on all hosts again" in error
+    assert f"continuing after step {stopped} of 12" in out
+
+    # What they have left continues on one device.
+    said: list[str] = []
+    assert toy.train(toy.Toy(**CONFIG), folder, say=said.append).step == 12
+    assert any("continuing after step" in line for line in said)
+    assert_close(one, folder, 12)
+
+
+@pytest.mark.parametrize("where", ["", "host", "host:1,2", "host:1,2,2", "host:a,2,0"])
+def test_what_distributed_may_be(where: str):
+    with pytest.raises(TrainingError, match=r"expected auto, or host:port,processes,process"):
+        connect(where)

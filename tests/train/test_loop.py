@@ -1,0 +1,265 @@
+"""The loop in one process on one device: what it logs, evaluates and saves, and what it refuses."""
+
+import dataclasses
+import json
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+
+from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.loop import Outcome
+from restyle_jax.train.workdir import locked
+from tests.train import runs, toy
+
+CONFIG = toy.Toy(max_steps=7, log_every=2, image_every=3, eval_every=3, save_every=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled programs are kept, as every run compiles the same ones."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = [getattr(jax.config, name) for name in names]
+    jax.config.update(names[0], str(tmp_path_factory.mktemp("cache")))
+    jax.config.update(names[1], 0)
+    yield
+    for name, value in zip(names, before, strict=True):
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of CONFIG; not to be changed."""
+    folder = tmp_path_factory.mktemp("done") / "deep" / "run"
+    said: list[str] = []
+    outcome = toy.train(CONFIG, folder, say=said.append)
+    assert outcome.step == 7 and outcome.exit_status == 0
+    assert said[0] == "Total: 240 -- 960 bytes"
+    assert said[1] == "1 cpu device in 1 process: batch of 8, 8 on each device"
+    assert said[2].startswith("planned memory of each device: ") and len(said) == 3
+    return folder
+
+
+@pytest.fixture
+def copy(done: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(done, tmp_path / "run"))
+
+
+def by_hand(steps: int) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
+    """The state, and the metrics of every step, of the plain loop."""
+    task = toy.task(CONFIG)
+    state, batches, metrics = jax.jit(task.init)(jax.random.key(0)), toy.Batches(CONFIG, 0, 0, 1, 0.0), []
+    step = jax.jit(task.step)
+    for _ in range(steps):
+        state, values = step(state, task.frozen, next(batches))
+        metrics.append(jax.device_get(values))
+    return state, metrics
+
+
+def test_what_is_logged(done: Path):
+    state, metrics = by_hand(7)
+    train, test = runs.lines(done, "train"), runs.lines(done, "test")
+    assert [line["step"] for line in train] == [2, 4, 6, 7] and [line["step"] for line in test] == [3, 6, 7]
+    for line, (first, last) in zip(train, ((0, 2), (2, 4), (4, 6), (6, 7)), strict=True):
+        assert line["loss"] == pytest.approx(np.mean([m["loss"] for m in metrics[first:last]]), rel=1e-5)
+        for i in range(toy.STEPS):
+            assert line[f"l2/{i + 1}"] == pytest.approx(np.mean([m["l2"][i] for m in metrics[first:last]]), rel=1e-5)
+    task = toy.task(CONFIG)
+    target: Any = toy.pictures()[: toy.TestSet.COUNT]  # without the padding
+    errors = np.asarray(task.evaluate(state, task.frozen, {"source": target * np.float32(0.5), "target": target})["l2"])
+    assert [test[-1][f"l2/{i}"] for i in (1, 2, 3)] == pytest.approx(errors.mean(0).tolist(), rel=1e-5)
+    timing = json.loads((done / "metrics.jsonl").read_text().splitlines()[0])["timing"]
+    assert timing.keys() == {"seconds_per_step", "images_per_second", "waiting_for_data", "eta_seconds"}
+
+
+def test_what_is_in_the_folder(done: Path):
+    assert sorted(path.name for path in (done / "images").iterdir()) == ["00000003.png", "00000006.png", "00000007.png"]
+    with Image.open(done / "images" / "00000007.png") as grid:
+        assert grid.width > 3 * toy.SIZE and grid.height > 4 * toy.SIZE
+    assert "['hidden'] | (3, 3, 3, 8)" in (done / "parameters.txt").read_text()
+    assert json.loads((done / "config.json").read_text())["config"]["learning_rate"] == 0.02
+    best = min(runs.lines(done, "test"), key=lambda line: line["l2/3"])
+    assert runs.record(done, 7)["best"] == [best["l2/3"], best["step"]]
+    kept = {int(path.name) for path in (done / "checkpoints").iterdir()}
+    assert kept == {6, 7} | {best["step"]}
+    saved = runs.arrays(done, 7)
+    for name, value in runs.model(done, "latest").items():
+        np.testing.assert_array_equal(value, saved[f"/params/{name}"])
+    for name, value in runs.model(done, "best").items():
+        np.testing.assert_array_equal(value, runs.arrays(done, best["step"])[f"/params/{name}"])
+    state, _ = by_hand(7)
+    np.testing.assert_allclose(saved["/params/hidden"], state["params"]["hidden"], atol=1e-6)
+    np.testing.assert_array_equal(saved["/key"], jax.random.key_data(state["key"]))
+
+
+def events(folder: Path) -> list[Any]:
+    """Every TensorBoard event, in the order of the files' names."""
+    parsed = []
+    for file in sorted((folder / "tensorboard").iterdir()):
+        data, position = file.read_bytes(), 0
+        while position < len(data):  # length, its checksum, the event, its checksum
+            length = int.from_bytes(data[position : position + 8], "little")
+            parsed.append(Event.FromString(data[position + 12 : position + 12 + length]))
+            position += length + 16
+    return parsed
+
+
+def test_tensorboard(done: Path):
+    found = {(event.step, value.tag): value for event in events(done) for value in event.summary.value}
+    for line in runs.lines(done):
+        for name, value in line.items():
+            if name not in ("step", "kind"):
+                assert found[line["step"], f"{line['kind']}/{name}"].simple_value == pytest.approx(value)
+    assert (2, "train/timing/images_per_second") in found
+    assert found[3, "pictures"].image.encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_more_steps_continue_a_finished_run(copy: Path, tmp_path: Path):
+    before = runs.lines(copy)
+    with (copy / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "kind": "train"}\n{"step": 9, "ki')  # as a killed process leaves it
+    moved = dataclasses.replace(CONFIG, max_steps=9, workers=5, weights=None, data=tmp_path / "moved")
+    said: list[str] = []
+    assert toy.train(dataclasses.replace(moved, data=None), copy, say=said.append).step == 9
+    assert said[0] == "continuing after step 7 of 9, batch 7"
+    lines = runs.lines(copy)
+    assert lines[: len(before)] == before and [line["step"] for line in lines[len(before) :]] == [8, 9, 9]
+    _, metrics = by_hand(9)
+    assert lines[-2]["loss"] == pytest.approx(float(metrics[8]["loss"]), rel=1e-5)
+    assert any(event.step == 8 and event.session_log.status == 1 for event in events(copy))
+    assert toy.train(dataclasses.replace(moved, data=None), copy).step == 9 and runs.lines(copy) == lines
+
+
+def test_a_run_with_other_options(copy: Path, tmp_path: Path):
+    other = dataclasses.replace(CONFIG, learning_rate=0.1, batch_size=4, max_steps=99)
+    with pytest.raises(TrainingError) as failure:
+        toy.train(other, copy)
+    message = str(failure.value)
+    assert "batch_size: 8 in the folder, 4 now" in message and "learning_rate: 0.02 in the folder, 0.1 now" in message
+    assert "max_steps:" not in message and str(copy) in message
+    with pytest.raises(TrainingError, match="training data: 24 pictures in the folder, 25 pictures now"):
+        toy.train(CONFIG, copy, fingerprint="25 pictures")
+    changed = dataclasses.replace(toy.task(CONFIG), frozen={"gain": np.zeros(3, np.float32)})
+    with pytest.raises(TrainingError, match="weights of the frozen networks"):
+        toy.train(CONFIG, copy, task=changed)
+    with pytest.raises(TrainingError, match="holds an earlier run"):
+        toy.train(CONFIG, copy, resume="never")
+    first = dataclasses.replace(CONFIG, max_steps=1, weights=tmp_path / "here")
+    toy.train(first, tmp_path / "paths")
+    assert toy.train(dataclasses.replace(first, weights=tmp_path / "there"), tmp_path / "paths") == Outcome(
+        1, (runs.lines(tmp_path / "paths", "test")[0]["l2/3"], 1)
+    )
+
+
+def cut(folder: Path) -> None:
+    for file in (path for path in (folder / "state").rglob("d/*") if path.is_file()):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip(folder: Path) -> None:
+    for file in (path for path in (folder / "state").rglob("d/*") if path.is_file()):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+
+
+def forget(folder: Path) -> None:
+    (folder / "record" / "metadata").write_text("{}")
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, forget, empty])
+def test_a_damaged_checkpoint(copy: Path, done: Path, damage: Any):
+    damage(copy / "checkpoints" / "7")
+    said: list[str] = []
+    assert toy.train(CONFIG, copy, say=said.append).step == 7
+    assert "the checkpoint of step 7 is damaged" in said[0] and (copy / "damaged").is_dir()
+    assert said[1].startswith("continuing after step 6")
+    runs.assert_same(runs.arrays(copy, 7), runs.arrays(done, 7))
+    assert runs.lines(copy) == runs.lines(done)
+
+
+def test_only_damaged_checkpoints(copy: Path):
+    folders = sorted((copy / "checkpoints").iterdir())
+    for folder in folders:
+        forget(folder)
+    with pytest.raises(TrainingError, match="no checkpoint can be read"):
+        toy.train(CONFIG, copy)
+    assert sorted((copy / "checkpoints").iterdir()) == folders
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path):
+    said: list[str] = []
+    assert toy.train(CONFIG, tmp_path / "run", dry_run=True, say=said.append).step == 0
+    assert any("planned memory" in line for line in said) and not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite(tmp_path: Path):
+    poison = int(toy.order(0, 0)[2 * 8 + 3])  # in the third batch
+    poisoned = dataclasses.replace(CONFIG, poison=poison)
+    with pytest.raises(TrainingError) as failure:
+        toy.train(poisoned, tmp_path)
+    message = str(failure.value)
+    assert (
+        message.startswith("step 3:")
+        and "l2/1 = nan" in message
+        and f"picture-{poison}.png" in message
+        and "the checkpoint of step 2 is kept" in message
+    )
+    assert len([index for index in range(toy.PICTURES) if f"picture-{index}.png" in message]) == 8
+    assert all(np.isfinite(value).all() for value in runs.arrays(tmp_path, 2).values())
+
+
+def test_a_state_that_is_not_finite_is_not_saved(tmp_path: Path):
+    task = toy.task(CONFIG)
+
+    def step(state: Any, frozen: Any, batch: Any) -> Any:
+        state, metrics = task.step(state, frozen, batch)
+        stats = jax.numpy.where(state["step"] >= 4, jax.numpy.nan, state["stats"])
+        return {**state, "stats": stats}, metrics
+
+    with pytest.raises(TrainingError, match=r"after step 4 these arrays are not finite: \['stats'\].*step 2 is kept"):
+        toy.train(CONFIG, tmp_path, task=dataclasses.replace(task, step=step), open_test=None)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["2"]
+
+
+def test_damaged_pictures_are_named(tmp_path: Path):
+    said: list[str] = []
+    damaged = int(toy.order(0, 0)[2])
+    toy.train(dataclasses.replace(CONFIG, max_steps=1, damaged=damaged), tmp_path, say=said.append)
+    assert f"step 1: skipped picture-{damaged}.png (cut short)" in said
+    assert any(line.startswith("1 damaged pictures skipped so far") for line in said)
+
+
+def test_two_runs_in_one_folder(copy: Path):
+    with locked(copy), pytest.raises(TrainingError, match=r"another run is active in this folder \(process \d+ on "):
+        toy.train(CONFIG, copy)
+    toy.train(CONFIG, copy)  # a lock that nobody holds is no obstacle
+
+
+def test_a_full_disk(copy: Path, done: Path):
+    """No file may grow beyond 30 kB, which a checkpoint with ballast does."""
+    config = dataclasses.replace(CONFIG, ballast=100_000)
+    folder = copy.with_name("large")
+    toy.train(dataclasses.replace(config, max_steps=2), folder)
+    before = runs.arrays(folder, 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+    try:
+        with pytest.raises(TrainingError, match=r"a checkpoint cannot be written .*the checkpoint of step 2 is kept"):
+            toy.train(config, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    runs.assert_same(runs.arrays(folder, 2), before)
+    assert toy.train(config, folder).step == 7
