@@ -52,8 +52,8 @@ class Model:
         return self.encoder
 
     def passes(self, steps: int) -> int:
-        """How many refinements this model makes when asked for `steps`: a single-pass encoder (3 channels) makes one."""
-        return 1 if self.require_encoder().config.in_channels == 3 else steps
+        """How many refinements this model makes when asked for `steps`: an encoder without 6 channels makes a single pass."""
+        return steps if self.require_encoder().config.in_channels == 6 else 1
 
     @property
     def name(self) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restyle_jax.cli import compilation_cache, main
+from restyle_jax.cli import main
+from restyle_jax.commands.arguments import compilation_cache
 from tests import official, tiny
 
 
@@ -152,6 +153,7 @@ def test_user_errors_are_one_message(tmp_path: Path, cache: Path, photos: Path) 
         ([], "arguments are required"),
         (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--steps", "0"], "at least 1"),
         (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--batch-size", "two"], "got 'two'"),
+        (["invert", "--check", "a", "--input", "b", "--output", "c"], "no option --check; did you mean --checkpoint?"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "3-1"], "ascending range"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "1,,2"], "neither a seed nor a range"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0-99999999999"], "ascending range"),

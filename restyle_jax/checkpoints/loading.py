@@ -26,7 +26,7 @@ from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
 from restyle_jax.refine import Geometry
 
 AnyPath = str | os.PathLike[str]
-ExtraChannels = Literal["normal", "zero", "copy"]
+ExtraChannels = Literal["normal", "zero", "copy", "fresh"]
 
 # Samples of z behind an estimated w_avg, as in pSp and ReStyle, and the seed of the draw.
 MEAN_SAMPLES, MEAN_SEED = 100_000, 0
@@ -201,7 +201,8 @@ def load_trunk(
     path: `model_ir_se50.pth`, `resnet34-333f7ec4.pth`, `moco_v2_800ep_pretrain.pt` and the like.
     encoder: gives the config and every parameter outside of the trunk; it is not changed.
     extra_channels: what the input layer has for channels that the file lacks (ReStyle's fourth to sixth): standard normal
-        numbers as upstream, drawn from `key` (default `jax.random.key(0)`); zeros; or copies of the file's channels.
+        numbers as upstream, drawn from `key` (default `jax.random.key(0)`); zeros; or copies of the file's channels. "fresh"
+        keeps the encoder's own first kernel instead of the file's, for inputs that are no photos (sketches, label maps).
     Returns a new encoder. Raises CheckpointError if the file holds another trunk, lists tensors that do not fit.
     """
     container = reader.read(path, verify=True)
@@ -213,7 +214,8 @@ def load_trunk(
         )  # fmt: skip
     name, config, table = sizes.trunk(contents, container.path)
     wanted = encoder.config
-    if (name, config.width) != (wanted.trunk, wanted.width) or config.in_channels > wanted.in_channels:
+    too_many = config.in_channels > wanted.in_channels and extra_channels != "fresh"
+    if (name, config.width) != (wanted.trunk, wanted.width) or too_many:
         raise CheckpointError.explain(
             container.path,
             found=f"{name} of width {config.width} with {config.in_channels} input channels",
@@ -223,8 +225,9 @@ def load_trunk(
     kind = IRSE if isinstance(config, IRSEConfig) else ResNet
     targets = Blueprint.of(kind, config).targets
     arrays = engine.read(table, contents.trunk, targets, file=container.path, what=contents.kind)
-    kernel = arrays["input_layer.conv.kernel"]
-    arrays["input_layer.conv.kernel"] = _with_channels(kernel, wanted.in_channels, extra_channels, key)
+    kernel = arrays.pop("input_layer.conv.kernel")
+    if extra_channels != "fresh":
+        arrays["input_layer.conv.kernel"] = _with_channels(kernel, wanted.in_channels, extra_channels, key)
     graph, state = nnx.split(encoder)
     flat = [
         (path, variable.replace(jnp.array(arrays[name])) if (name := _below_trunk(path)) in arrays else variable)
@@ -251,5 +254,5 @@ def _with_channels(kernel: np.ndarray, channels: int, extra: ExtraChannels, key:
                 1, 2, 0, 3
             )
         case _:
-            raise ValueError(f"extra_channels is {extra!r}, expected 'normal', 'zero' or 'copy'")
+            raise ValueError(f"extra_channels is {extra!r}, expected 'normal', 'zero', 'copy' or 'fresh'")
     return np.concatenate([kernel, added], axis=2)

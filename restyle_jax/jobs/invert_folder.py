@@ -1,13 +1,11 @@
 """Invert photos into a folder: reading, device and writing overlap, memory is bounded, a killed job continues."""
 
 import os
-import platform
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import einops
@@ -17,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.folder import Batch, ImageError, Photo, batches, file_checksum, list_photos
+from restyle_jax.jobs import environment
 from restyle_jax.jobs.options import InvertOptions, load_models
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 from restyle_jax.jobs.records import Inverted, Records, Timing, choose_outputs
@@ -158,18 +157,17 @@ class _Job:
 
     def _describe(self) -> None:
         """Save what the reports say about this run."""
-        options, geometry, device = self.options, self.model.geometry, jax.devices()[0]
+        options, geometry = self.options, self.model.geometry
         names = [f"step {i + 1}" for i in range(self.model.passes(options.steps))]
         if self.first is not None:
             names = [f"bootstrap {i + 1}" for i in range(self.first.passes(options.bootstrap_steps))] + names
-        packages = ("restyle_jax", "jax", "jaxlib", "flax", "numpy", "pillow")
         run = Run(
             names,
             geometry.height,
             geometry.width,
             {**options.description(), "batch_size": self.batch_size},
-            {"python": platform.python_version(), **{name: version(name) for name in packages}},
-            {"platform": device.platform, "kind": device.device_kind, "host": platform.platform()},
+            environment.versions(),
+            environment.device(),
         )
         run.save(self.folder)
 

@@ -77,10 +77,10 @@ def load_models(options: InvertOptions) -> tuple[Model, Model | None]:
     Raises:
       CheckpointError: a checkpoint cannot be read, lacks an encoder or a generator, or the two do not fit together.
     """
-    model = _load(options.checkpoint, options.dtype)
+    model = load_model(options.checkpoint, options.dtype)
     if options.bootstrap_from is None:
         return model, None
-    first = _load(options.bootstrap_from, options.dtype)
+    first = load_model(options.bootstrap_from, options.dtype)
     if _sizes(first) != _sizes(model):
         raise CheckpointError.explain(
             options.bootstrap_from,
@@ -91,7 +91,8 @@ def load_models(options: InvertOptions) -> tuple[Model, Model | None]:
     return model, first
 
 
-def _load(path: Path, dtype: str) -> Model:
+def load_model(path: Path, dtype: str) -> Model:
+    """A model with an encoder and a generator that computes in `dtype`. Raises CheckpointError if there is none in the file."""
     model = checkpoints.load(path, dtype=jnp.dtype(dtype))
     try:
         model.require_encoder()

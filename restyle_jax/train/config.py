@@ -55,7 +55,7 @@ class EncoderTraining(Run):
         its generator if `generator` is not given); the counters and the optimiser start anew.
     head, trunk, in_channels: see `nets.encoders.EncoderConfig`; 6 channels refine, any other number is a single pass.
     trunk_weights: IR-SE50 face network or torchvision ResNet to start the trunk from; None starts from random weights.
-    extra_channels: how its input layer is extended to more channels.
+    extra_channels: how its input layer is extended to more channels; "fresh" does not take it from the file at all.
     task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
     height, width, top: geometry of the encoder's input, see `refine.Geometry`.
     steps_per_image: N. random_steps: draw the number of steps of every batch from 1 ... N. through_steps: back-propagate
@@ -81,7 +81,7 @@ class EncoderTraining(Run):
     trunk: Literal["irse50", "irse100", "irse152", "resnet18", "resnet34", "resnet50"] = "irse50"
     in_channels: int = 6
     trunk_weights: Path | None = None
-    extra_channels: Literal["normal", "zero", "copy"] = "normal"
+    extra_channels: Literal["normal", "zero", "copy", "fresh"] = "normal"
     task: Literal["inversion", "sketch", "segmentation", "super_resolution", "frontalise"] = "inversion"
     height: int = 256
     width: int = 256

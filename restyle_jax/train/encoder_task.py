@@ -17,6 +17,7 @@ from restyle_jax.model import Model
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.encoders import Encoder
 from restyle_jax.train import optim
+from restyle_jax.train.checks import problems
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.encoder import EncoderTrainer
 from restyle_jax.train.objective import Objective
@@ -29,6 +30,8 @@ def encoder_task(config: EncoderTraining) -> Task:
     Raises CheckpointError if a file is missing, is something else, or does not fit the others; ValueError if options
     contradict each other.
     """
+    if wrong := problems(config):
+        raise ValueError("; ".join(wrong))
     objective, losses = Objective.load(config)
     model = start_model(config)
     trainer, frozen, init = assemble(config, model, objective, losses)

@@ -42,9 +42,7 @@ class Objective:
 
     @classmethod
     def load(cls, config: EncoderTraining) -> "tuple[Objective, dict[str, nnx.State]]":
-        """The objective and the arrays of its networks. Raises CheckpointError if a file is missing or is another network,
-        ValueError if the configuration asks for terms that exclude each other."""
-        check(config)
+        """The objective and the arrays of its networks. Raises CheckpointError if a file is missing or is another network."""
         networks: dict[str, nnx.Module] = {}
         if config.lpips or config.lpips_crop:
             networks["lpips"] = load_lpips(config.lpips_net, config.lpips_trunk_weights, config.lpips_linear_weights)
@@ -128,29 +126,3 @@ class Objective:
 def cropped(image: jax.Array) -> jax.Array:
     """The face in a picture [B, 256, 256, C] -> [B, 188, 188, C], for `l2_crop` and `lpips_crop` (pSp `training/coach.py`)."""
     return image[:, 35:223, 32:220]
-
-
-def check(config: EncoderTraining) -> None:
-    """Raises ValueError if no term has a weight, or terms exclude each other or the size of the pictures."""
-    if not any(getattr(config, term) for term in TERMS[:-2]):
-        raise ValueError("no loss has a weight: set at least one of " + ", ".join(TERMS[:-2]))
-    if config.identity and config.moco:
-        raise ValueError(
-            f"identity = {config.identity} and moco = {config.moco}: both measure similarity, identity of faces and moco of "
-            "anything else; set one of them to 0"
-        )
-    if (config.identity or config.l2_crop or config.lpips_crop) and (config.height, config.width) != (256, 256):
-        raise ValueError(
-            f"identity, l2_crop and lpips_crop cut the face out of 256 x 256 pixels, but the pictures have {config.height} x "
-            f"{config.width}; use moco instead"
-        )
-    if config.delta and config.progressive_start is None:
-        raise ValueError(
-            "delta has a weight, but without progressive_start there is no stage to which it applies; set progressive_start "
-            "(upstream 20000) or delta to 0"
-        )
-    if config.progressive_start is not None and not config.head.endswith("progressive"):
-        raise ValueError(
-            f"progressive_start is {config.progressive_start}, but a {config.head!r} head has no stages; use head "
-            "'progressive' or 'fpn_progressive', or progressive_start None"
-        )

@@ -84,6 +84,12 @@ def test_extra_channels(tmp_path: Path):
     drawn, again = kernel(), kernel(key=jax.random.key(1))
     np.testing.assert_array_equal(drawn[:, :, :3], copied[:, :, :3])
     assert abs(drawn[:, :, 3:].std() - 1) < 0.1 and (drawn[:, :, 3:] != again[:, :, 3:]).all()
+    np.testing.assert_array_equal(kernel(extra_channels="fresh"), flat_arrays(start)["trunk.input_layer.conv.kernel"])
+    sketch = rs.load_trunk(path, encoder("resnet34", 1), extra_channels="fresh")
+    np.testing.assert_array_equal(
+        flat_arrays(sketch)["trunk.body.0.conv1.kernel"],
+        flat_arrays(rs.load_trunk(path, start))["trunk.body.0.conv1.kernel"],
+    )
     with pytest.raises(ValueError, match="extra_channels is 'none'"):
         kernel(extra_channels="none")
 

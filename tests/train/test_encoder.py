@@ -169,11 +169,11 @@ def test_a_trained_task_publishes_a_model(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"identity": 0.1, "moco": 0.5}, "identity = 0.1 and moco = 0.5"),
-        ({"l2": 0}, "no loss has a weight"),
-        ({"identity": 0.1}, "256 x 256 pixels, but the pictures have 32 x 32"),
+        ({"identity": 0.1, "moco": 0.5}, "identity and moco: found 0.1 and 0.5"),
+        ({"l2": 0}, "expected a loss that compares pictures"),
+        ({"identity": 0.1}, "with pictures of 32 x 32"),
         ({"delta": 1.0}, "without progressive_start"),
-        ({"progressive_start": 5}, "a 'backbone' head has no stages"),
+        ({"progressive_start": 5}, "found 5 with head backbone"),
         ({"trunk": "irse50"}, "trunk = 'resnet18', but the configuration asks for 'irse50'"),
         ({"height": 64, "width": 64}, "larger than the encoder takes"),
         ({"checkpoint": None}, "expected a checkpoint with the StyleGAN2 generator"),

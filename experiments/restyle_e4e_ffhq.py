@@ -1,0 +1,53 @@
+"""ReStyle over e4e for faces: FFHQ, 1024-px generator.
+
+    restyle train experiments/restyle_e4e_ffhq.py --workdir runs/restyle_e4e_ffhq
+
+Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
+is not published.
+
+Expected, on the 2,824 test pictures of CelebA-HQ, by the table in the README of GANInverter: L2 0.0428, LPIPS-VGG
+0.1904, PSNR 20.10 (the table says 17.09, because it counts the peak as 2 instead of 4), ID 0.51 (by another network
+than that of the loss); of pictures rounded to bytes.
+
+Source of the settings: yuval-alaluf/restyle-encoder, README "Training ReStyle" and options/e4e_train_options.py.
+
+The official code shows the latent discriminator the encoder's codes without the average code, which this run does not
+copy; `--discriminator-codes upstream` does.
+"""
+
+from pathlib import Path
+
+from restyle_jax.train.config import EncoderTraining
+
+config = EncoderTraining(
+    data=Path("data/ffhq"),
+    test_data=Path("data/celeba_hq"),
+    generator=Path("pretrained_models/stylegan2-ffhq-config-f.pt"),
+    head="progressive",
+    trunk="irse50",
+    in_channels=6,
+    trunk_weights=Path("pretrained_models/model_ir_se50.pth"),
+    steps_per_image=5,
+    l2=1.0,
+    lpips=0.8,
+    lpips_net="alex",
+    lpips_trunk_weights=Path("pretrained_models/alexnet-owt-7be5be79.pth"),
+    lpips_linear_weights=Path("pretrained_models/alex.pth"),
+    identity=0.1,
+    identity_weights=Path("pretrained_models/model_ir_se50.pth"),
+    adversarial=0.1,
+    discriminator_learning_rate=2e-5,
+    r1=10.0,
+    r1_every=16,
+    pool_size=50,
+    delta=2e-4,
+    progressive_start=20_000,
+    progressive_every=2000,
+    optimizer="ranger",
+    learning_rate=1e-4,
+    batch_size=8,
+    test_batch_size=8,
+    workers=8,
+    max_steps=500_000,
+    eval_every=1000,
+)

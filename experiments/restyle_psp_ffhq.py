@@ -1,0 +1,41 @@
+"""ReStyle over pSp for faces: FFHQ, 1024-px generator.
+
+    restyle train experiments/restyle_psp_ffhq.py --workdir runs/restyle_psp_ffhq
+
+Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
+is not published.
+
+Expected result: not published as numbers (the paper shows curves and pictures).
+
+Source of the settings: yuval-alaluf/restyle-encoder, README "Training ReStyle" and options/train_options.py.
+"""
+
+from pathlib import Path
+
+from restyle_jax.train.config import EncoderTraining
+
+config = EncoderTraining(
+    data=Path("data/ffhq"),
+    test_data=Path("data/celeba_hq"),
+    generator=Path("pretrained_models/stylegan2-ffhq-config-f.pt"),
+    head="backbone",
+    trunk="irse50",
+    in_channels=6,
+    trunk_weights=Path("pretrained_models/model_ir_se50.pth"),
+    steps_per_image=5,
+    l2=1.0,
+    lpips=0.8,
+    lpips_net="alex",
+    lpips_trunk_weights=Path("pretrained_models/alexnet-owt-7be5be79.pth"),
+    lpips_linear_weights=Path("pretrained_models/alex.pth"),
+    identity=0.1,
+    identity_weights=Path("pretrained_models/model_ir_se50.pth"),
+    optimizer="ranger",
+    learning_rate=1e-4,
+    batch_size=8,
+    test_batch_size=8,
+    workers=8,
+    max_steps=500_000,
+    eval_every=5000,
+    save_every=10_000,
+)

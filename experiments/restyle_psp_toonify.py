@@ -1,0 +1,42 @@
+"""ReStyle over pSp that turns faces into cartoons: FFHQ photos, a generator fine-tuned on cartoons.
+
+    restyle train experiments/restyle_psp_toonify.py --workdir runs/restyle_psp_toonify
+
+Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
+is not published.
+
+Expected result: not published as numbers (the paper shows curves and pictures).
+
+Source of the settings: eladrich/pixel2style2pixel, README "Toonify", to which the README of ReStyle refers; the kind of
+encoder is not stated there.
+"""
+
+from pathlib import Path
+
+from restyle_jax.train.config import EncoderTraining
+
+config = EncoderTraining(
+    data=Path("data/ffhq"),
+    test_data=Path("data/celeba_hq"),
+    generator=Path("pretrained_models/ffhq_cartoon_blended.pt"),
+    head="backbone",
+    trunk="irse50",
+    in_channels=6,
+    trunk_weights=Path("pretrained_models/model_ir_se50.pth"),
+    steps_per_image=5,
+    l2=1.0,
+    lpips=0.8,
+    lpips_net="alex",
+    lpips_trunk_weights=Path("pretrained_models/alexnet-owt-7be5be79.pth"),
+    lpips_linear_weights=Path("pretrained_models/alex.pth"),
+    identity=1.0,
+    identity_weights=Path("pretrained_models/model_ir_se50.pth"),
+    w_norm=0.025,
+    optimizer="ranger",
+    learning_rate=1e-4,
+    batch_size=8,
+    test_batch_size=8,
+    workers=8,
+    max_steps=6000,
+    eval_every=1000,
+)

@@ -1,0 +1,144 @@
+"""What the commands have in common: their parsers, options that several of them take, and how JAX is set up."""
+
+import argparse
+import difflib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+say: Callable[[str], None] = functools.partial(tqdm.write, file=sys.stderr)
+"""Prints a message for people; does not tear a progress bar apart."""
+
+
+def failed(message: str) -> int:
+    """Print an error; returns the exit status of a command that failed."""
+    print(f"restyle: error: {message}", file=sys.stderr)
+    return 1
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options by their full names only and answers an unknown one with the nearest that there is."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**{**settings, "allow_abbrev": False})
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        args = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is None:
+            self._refuse_unknown(args)
+        return super().parse_known_args(args, namespace)
+
+    def _refuse_unknown(self, args: Sequence[str]) -> None:
+        for argument in args:
+            name = argument.partition("=")[0]
+            if not re.match(r"--?[A-Za-z]", name) or name in self._option_string_actions:
+                continue
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            self.error(f"there is no option {name}; {hint}`{self.prog} --help` lists all")
+
+
+def add_command(
+    commands: Any, name: str, summary: str, details: str, run: Callable[[argparse.Namespace], int]
+) -> Parser:
+    """A new command whose help says `summary`, its options, and `details`; it calls `run`, which returns the exit status."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_checkpoint(command: argparse.ArgumentParser, kinds: str) -> None:
+    """Declare --checkpoint, of which `kinds` says what it may be."""
+    command.add_argument("--checkpoint", required=True, type=Path, metavar="CKPT", help=kinds)
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Declare --output and --overwrite."""
+    command.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder, or one to continue")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace earlier results of restyle in DIR (never other files)"
+    )
+
+
+def add_computing(command: argparse.ArgumentParser) -> None:
+    """Declare --batch-size, --dtype and --no-compilation-cache."""
+    command.add_argument(
+        "--batch-size", type=integer(1), default=4, metavar="B", help="pictures computed at once (default: 4)"
+    )
+    command.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="number format of the networks: float32 gives the numbers of the official code; bfloat16 is faster on GPU "
+        "and TPU and less exact (default: float32)",
+    )
+    add_compilation_cache(command)
+
+
+def add_compilation_cache(command: argparse.ArgumentParser) -> None:
+    """Declare --no-compilation-cache."""
+    command.add_argument(
+        "--no-compilation-cache",
+        action="store_true",
+        help=f"do not keep compiled programs for the next start (they are kept in {compilation_cache()})",
+    )
+
+
+def integer(minimum: int) -> Callable[[str], int]:
+    """A type of option: whole numbers from `minimum` upwards."""
+
+    def parse(text: str) -> int:
+        if not text.strip().lstrip("+-").isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number of at least {minimum}")
+        return int(text)
+
+    return parse
+
+
+def compilation_cache() -> Path:
+    """Where compiled programs are kept: $JAX_COMPILATION_CACHE_DIR, or restyle_jax/xla in the user's cache folder."""
+    if chosen := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "restyle_jax" / "xla"
+
+
+def keep_programs(wanted: bool) -> None:
+    """Keep compiled programs for the next start in `compilation_cache()`, or nowhere."""
+    import jax
+
+    if not wanted:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    directory = compilation_cache()
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    say(f"Compiled programs are kept in {directory} (--no-compilation-cache turns this off).")
+
+
+def prepare_jax(parsed: argparse.Namespace) -> None:
+    """Set JAX up as the options of `add_computing` ask."""
+    import jax
+
+    if parsed.dtype == "float32":  # accelerators would round the inputs of matrix products
+        jax.config.update("jax_default_matmul_precision", "highest")
+    keep_programs(not parsed.no_compilation_cache)

@@ -1,0 +1,91 @@
+"""`restyle eval`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from restyle_jax.commands.arguments import (
+    add_checkpoint,
+    add_command,
+    add_computing,
+    add_output,
+    failed,
+    integer,
+    prepare_jax,
+    say,
+)
+from restyle_jax.jobs.workdir import model_in
+
+EVAL = """\
+Writes DIR/metrics.json: after every refinement step, the means over all test pictures and the
+values of each, of
+  l2, l2_uint8      mean squared error in [-1, 1], before and after rounding to bytes
+  psnr, psnr_uint8  10 log10(4 / l2); tables made with 10 log10(2 / l2) are 3.01 dB lower
+  lpips             LPIPS v0.1, if both of its files are given
+  id                similarity of IR-SE50 face features, if their file is given
+with the number of pictures, the settings and versions, and what was left out for which reason.
+Pictures are compared at the size of the encoder's input. The test split of --data is used, or all
+pictures of a plain folder. The exit status is 1 if some pictures could not be read.
+
+CKPT may be the folder of a training run; its best model is taken.
+
+example:
+  restyle eval --checkpoint runs/ffhq --data data/celeba_hq --output eval \\
+    --lpips-trunk-weights pretrained_models/alexnet-owt-7be5be79.pth \\
+    --lpips-linear-weights pretrained_models/alex.pth \\
+    --identity-weights pretrained_models/model_ir_se50.pth
+"""
+
+TASKS = ("inversion", "frontalise", "sketch", "segmentation", "super_resolution")
+
+
+def add_eval(commands: Any) -> None:
+    """Declare `restyle eval`."""
+    evaluate = add_command(commands, "eval", "measure how well a model reconstructs a test set", EVAL, _eval)
+    add_checkpoint(evaluate, "a ReStyle, pSp or e4e checkpoint, or the folder of a training run")
+    evaluate.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="a prepared data set, or a folder of pictures"
+    )
+    add_output(evaluate)
+    evaluate.add_argument("--steps", type=integer(1), default=5, metavar="N", help="refinement steps (default: 5)")
+    evaluate.add_argument(
+        "--task", choices=TASKS, default="inversion", help="what the model was trained for (default: inversion)"
+    )
+    evaluate.add_argument(
+        "--lpips-net", choices=("alex", "vgg", "squeeze"), default="alex", help="network of LPIPS (default: alex)"
+    )
+    for flag, what in (
+        ("--lpips-trunk-weights", "torchvision's file of that network"),
+        ("--lpips-linear-weights", "linear layers of LPIPS v0.1 for it"),
+        ("--identity-weights", "model_ir_se50.pth"),
+    ):
+        evaluate.add_argument(flag, type=Path, metavar="FILE", help=what)
+    add_computing(evaluate)
+
+
+def _eval(parsed: argparse.Namespace) -> int:
+    prepare_jax(parsed)
+    from restyle_jax.jobs.evaluate_folder import EvalOptions, evaluate_folder
+
+    options = EvalOptions(
+        checkpoint=model_in(parsed.checkpoint),
+        data=parsed.data,
+        steps=parsed.steps,
+        batch_size=parsed.batch_size,
+        task=parsed.task,
+        dtype=parsed.dtype,
+        lpips_net=parsed.lpips_net,
+        lpips_trunk_weights=parsed.lpips_trunk_weights,
+        lpips_linear_weights=parsed.lpips_linear_weights,
+        identity_weights=parsed.identity_weights,
+        overwrite=parsed.overwrite,
+    )
+    metrics = evaluate_folder(parsed.output, options, say)
+    means = metrics["mean"]
+    print("  ".join(["step", *(f"{name:>10}" for name in means)]))
+    for step, values in enumerate(zip(*means.values(), strict=True), start=1):
+        print("  ".join([f"{step:>4}", *(f"{value:10.4f}" for value in values)]))
+    print(f"Means over {metrics['count']} picture(s); everything is in {parsed.output / 'metrics.json'}")
+    if metrics["unreadable"]:
+        return failed(f"{len(metrics['unreadable'])} picture(s) could not be read, metrics.json names them.")
+    return 0

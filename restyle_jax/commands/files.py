@@ -1,0 +1,88 @@
+"""`restyle convert`, `restyle export` and `restyle inspect`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from restyle_jax.commands.arguments import add_command
+from restyle_jax.jobs.workdir import model_in
+
+CONVERT = """\
+Reads any checkpoint that restyle knows (see `restyle inspect`) and writes the folder DST_DIR with
+config.json and weights.safetensors. It loads faster, needs no PyTorch, and every command takes it.
+
+example:
+  restyle convert restyle_psp_ffhq_encode.pt ffhq
+"""
+
+EXPORT = """\
+Writes a .pt file that the official PyTorch code loads. PyTorch itself is not needed. SRC is a
+checkpoint of any kind, or the folder of a `restyle train` run, of which the best model is taken.
+  restyle      a whole ReStyle, pSp or e4e checkpoint (encoder, generator, average latent)
+  rosinality   a generator file of rosinality/stylegan2-pytorch (g_ema, and d if there is one)
+
+example:
+  restyle export runs/ffhq restyle_psp_ffhq_encode.pt
+"""
+
+INSPECT = """\
+Says what a file is (kind, networks, sizes, number of styles, what is missing) without building a
+network. Knows PyTorch .pt/.pth files, NVlabs .pkl snapshots, .safetensors and folders made by
+`restyle convert`. Nothing in the file is ever executed.
+
+example:
+  restyle inspect restyle_psp_ffhq_encode.pt
+"""
+
+
+def add_convert(commands: Any) -> None:
+    """Declare `restyle convert`."""
+    convert = add_command(commands, "convert", "turn a checkpoint into restyle_jax's own format", CONVERT, _convert)
+    convert.add_argument("source", metavar="SRC", type=Path, help="the checkpoint")
+    convert.add_argument("target", metavar="DST_DIR", type=Path, help="the folder to write")
+
+
+def add_export(commands: Any) -> None:
+    """Declare `restyle export`."""
+    export = add_command(commands, "export", "turn a checkpoint into an official PyTorch file", EXPORT, _export)
+    export.add_argument("source", metavar="SRC", type=Path, help="the checkpoint, or the folder of a training run")
+    export.add_argument("target", metavar="DST.pt", type=Path, help="the file to write; must not exist yet")
+    export.add_argument(
+        "--format",
+        choices=("restyle", "rosinality"),
+        help="see above (default: restyle if there is an encoder, otherwise rosinality)",
+    )
+
+
+def add_inspect(commands: Any) -> None:
+    """Declare `restyle inspect`."""
+    inspect = add_command(commands, "inspect", "say what a checkpoint file is", INSPECT, _inspect)
+    inspect.add_argument("file", metavar="FILE", type=Path, help="the checkpoint")
+    inspect.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _convert(parsed: argparse.Namespace) -> int:
+    from restyle_jax import checkpoints
+
+    checkpoints.save(checkpoints.load(model_in(parsed.source)), parsed.target)
+    print(f"Wrote {parsed.target}")
+    return 0
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    from restyle_jax import checkpoints
+
+    model = checkpoints.load(model_in(parsed.source))
+    default = "rosinality" if model.encoder is None else "restyle"
+    checkpoints.export_torch(model, parsed.target, format=parsed.format or default)
+    print(f"Wrote {parsed.target}")
+    return 0
+
+
+def _inspect(parsed: argparse.Namespace) -> int:
+    from restyle_jax import checkpoints
+
+    report = checkpoints.inspect(model_in(parsed.file))
+    print(json.dumps(report, indent=2) if parsed.json else checkpoints.describe(report))
+    return 0

@@ -1,0 +1,135 @@
+"""`restyle train`: an experiment file, every field of its configuration as an option, and how the run is carried out."""
+
+import argparse
+import inspect
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from restyle_jax.commands.arguments import add_command, add_compilation_cache, keep_programs, say
+from restyle_jax.train import fields
+from restyle_jax.train.config import EncoderTraining, Run
+
+TRAIN = """\
+EXPERIMENT is a Python file with a variable config = EncoderTraining(...); the folder experiments/
+of the source code has one for every published setting, and its first lines say what it needs and
+what comes out. It is executed, as any program of yours. Every setting in it can be changed for one
+run by the option of the same name (--learning-rate 5e-5 for learning_rate).
+
+Before anything is computed, everything that the run needs is looked for, and whatever is missing
+is listed with the place where people get it. --dry-run also prints the number of parameters, the
+memory that is planned and the pictures per device, and stops there.
+
+what it writes into DIR:
+  config.json        the settings of the run; parameters.txt: what is trained
+  metrics.jsonl      losses, evaluations, speed; the same as TensorBoard files in tensorboard/
+  images/            input, every refinement step, target
+  checkpoints/       everything that is needed to continue, saved while training goes on
+  best/, latest/     the model, for `restyle invert`, `eval` and `export`
+
+Starting the same command again continues where the last checkpoint was written, also on another
+number of devices or hosts. SIGTERM (sent before a machine is taken away) saves and ends with
+status 143. Exit status: 0 done, 1 failed, 130 interrupted by Ctrl-C, 143 saved after SIGTERM.
+
+With several hosts, the same command runs on each of them with --distributed; the batch size is
+that of all devices together.
+
+examples:
+  restyle train experiments/restyle_psp_ffhq.py --workdir runs/ffhq --dry-run
+  restyle train experiments/restyle_psp_ffhq.py --workdir runs/ffhq --data faces --batch-size 16
+  srun restyle train experiments/restyle_e4e_cars.py --workdir /shared/cars --distributed
+  restyle train my.py --workdir runs/my --distributed host0:1234,2,0     (on host 0 of 2)
+
+settings (options have hyphens in place of underscores):
+"""
+
+
+def add_train(commands: Any) -> None:
+    """Declare `restyle train`."""
+    train = add_command(commands, "train", "train an encoder", TRAIN + _descriptions(), _train)
+    train.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=38)
+    train.usage = "restyle train EXPERIMENT --workdir DIR [options]"
+    train.add_argument("experiment", metavar="EXPERIMENT", type=Path, help="a Python file, see below")
+    train.add_argument(
+        "--workdir", required=True, type=Path, metavar="DIR", help="a new folder, or that of a run to continue"
+    )
+    train.add_argument(
+        "--dry-run", action="store_true", help="check everything, print what would run, and stop before the first step"
+    )
+    train.add_argument(
+        "--resume",
+        choices=("auto", "never"),
+        default="auto",
+        help="auto: continue the run that is in DIR; never: refuse a DIR that holds one (default: auto)",
+    )
+    train.add_argument(
+        "--distributed",
+        nargs="?",
+        const="auto",
+        metavar="HOW",
+        help="one of several processes that train together: auto finds the others under SLURM, Open MPI, GKE and on TPU pods; "
+        "HOST:PORT,N,I names the first of N processes and the number I of this one, from 0 (default: auto)",
+    )
+    add_compilation_cache(train)
+    settings = train.add_argument_group("settings of the experiment, with the value that they have if it says nothing")
+    defaults = EncoderTraining()
+    for name, hint in fields.hints(EncoderTraining).items():
+        flag, value = "--" + name.replace("_", "-"), _shown(getattr(defaults, name), hint)
+        if hint is bool:
+            settings.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=value)
+        else:
+            settings.add_argument(
+                flag, type=_field(hint), default=argparse.SUPPRESS, metavar=_placeholder(hint), help=value
+            )
+
+
+def _descriptions() -> str:
+    """What the two configurations say about their fields, for the help."""
+    texts = [(inspect.getdoc(kind) or "").partition("\n\n")[2] for kind in (EncoderTraining, Run)]
+    lines = [line for text in texts for line in textwrap.dedent(text).splitlines()]
+    return "\n".join("  " + line for line in lines)
+
+
+def _field(hint: Any) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return fields.parse(text, hint)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {fields.expected(hint)}") from None
+
+    return parse
+
+
+def _placeholder(hint: Any) -> str:
+    short = {"a path": "PATH", "a number": "NUMBER", "a whole number": "INTEGER", "whole numbers": "INTEGERS"}
+    return next((name for start, name in short.items() if fields.expected(hint).startswith(start)), "NAME")
+
+
+def _shown(value: Any, hint: Any) -> str:
+    """A default value, and what else there is to choose from."""
+    if isinstance(value, bool) or value is None:
+        return {None: "none", True: "on", False: "off"}[value]
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    others = [name for name in fields.choices(hint) if name != value]
+    return f"{value} (or {', '.join(others)})" if others else str(value)
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    from restyle_jax.jobs.experiment import read_experiment
+
+    changes = {name: value for name, value in vars(parsed).items() if name in fields.hints(EncoderTraining)}
+    config = read_experiment(parsed.experiment, changes)
+    keep_programs(not parsed.no_compilation_cache)
+    from restyle_jax.jobs.train_encoder import train_encoder
+
+    outcome = train_encoder(
+        config,
+        parsed.workdir,
+        connect=parsed.distributed,
+        dry_run=parsed.dry_run,
+        resume=parsed.resume,
+        say=say,
+    )
+    return outcome.exit_status

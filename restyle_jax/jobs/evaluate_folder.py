@@ -1,0 +1,207 @@
+"""Measure how well a model reconstructs a whole test set, after every refinement step."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from tqdm import tqdm
+
+from data_pipelines.folder import ImageError
+from data_pipelines.loader import evaluation_batches
+from data_pipelines.preparation import Preparation
+from data_pipelines.source import open_split
+from restyle_jax import refine
+from restyle_jax.checkpoints.networks import load_face, load_lpips
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs import environment
+from restyle_jax.jobs.options import fingerprint, load_model
+from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.losses.reconstruction import l2
+from restyle_jax.losses.similarity import cosine_similarity
+from restyle_jax.model import Model
+from restyle_jax.nets.face import PICTURE
+
+PRODUCTS = ("metrics.json",)
+PEAK = 4.0  # square of the range of values, which is 2
+FLOOR = 1e-10  # of the squared error, so that the PSNR of equal pictures is a number (106 dB)
+
+DEFINITIONS = {
+    "l2": "mean squared error in [-1, 1], of the network's picture as it is",
+    "l2_uint8": "the same after rounding the picture to bytes",
+    "psnr": "10 log10(4 / l2) in dB: the peak-to-peak range is 2. Tables made with 10 log10(2 / l2) are 3.01 dB lower",
+    "psnr_uint8": "the same of l2_uint8",
+    "lpips": "LPIPS v0.1 with the network that the settings name; numbers of different networks do not compare",
+    "id": "cosine similarity of ArcFace IR-SE50 features of the fixed face crop, the network of the identity loss; published "
+    "tables use MTCNN alignment and CurricularFace, and do not compare",
+}
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """What to evaluate, and with which networks. LPIPS and ID are measured if their files are given.
+
+    data: a prepared data set, a folder with `test/` inside, or a plain folder, all of whose pictures are test pictures.
+    """
+
+    checkpoint: Path
+    data: Path
+    steps: int = 5
+    batch_size: int = 4
+    task: Any = "inversion"
+    dtype: str = "float32"
+    lpips_net: Any = "alex"
+    lpips_trunk_weights: Path | None = None
+    lpips_linear_weights: Path | None = None
+    identity_weights: Path | None = None
+    overwrite: bool = False
+
+    def description(self) -> dict[str, Setting]:
+        """The settings that results depend on, for people to read."""
+        kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
+        return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
+
+
+def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], None] = tqdm.write) -> dict[str, Any]:
+    """Write `metrics.json` about all pictures of a test set into the folder `output`; returns what it says.
+
+    Pictures that cannot be read are left out, counted and named. `say` receives messages for people.
+
+    Raises:
+      ImageError: there are no pictures, or they are not what the task needs.
+      OutputError: `output` cannot be used or written.
+      CheckpointError: a checkpoint or weight file cannot be read, or is not what it should be.
+    """
+    source = open_split(options.data, "test", test_path=options.data)
+    with OutputFolder.claim(output, "eval") as folder:
+        identity = {**options.description(), "checkpoint": fingerprint(options.checkpoint)}
+        if not options.overwrite:
+            folder.expect(identity)
+        networks, left_out = _networks(options)
+        model = load_model(options.checkpoint, options.dtype)
+        preparation = _preparation(options, model)
+        if "id" in networks and (preparation.height, preparation.width) != (PICTURE, PICTURE):
+            networks.pop("id")
+            left_out["id"] = (
+                f"its network takes faces of {PICTURE} x {PICTURE}, and these pictures have {preparation.height} x "
+                f"{preparation.width}"
+            )
+        batches = evaluation_batches(source, preparation, batch_size=min(options.batch_size, len(source)))
+        for name, reason in left_out.items():
+            say(f"{name} is left out: {reason}.")
+        if options.overwrite:
+            folder.clear(PRODUCTS)
+        folder.start(identity)
+        images: dict[str, dict[str, list[float]]] = {}
+        with tqdm(total=len(source), unit="image", desc="Evaluating", dynamic_ncols=True) as bar:
+            for indices, values in _measured(model, batches, options.steps, networks):
+                for row, index in enumerate(indices):
+                    images[source.name(int(index))] = {name: of[:, row].tolist() for name, of in values.items()}
+                bar.update(len(indices))
+        unreadable = dict(batches.unreadable)
+        if not images:
+            raise ImageError(f"{options.data}: none of the {len(source)} test pictures can be read.")
+        metrics = {
+            "mean": _means(images),
+            "count": len(images),
+            "unreadable": unreadable,
+            "left_out": left_out,
+            "definitions": {name: DEFINITIONS[name] for name in next(iter(images.values()))},
+            "height": preparation.height,
+            "width": preparation.width,
+            "settings": {**options.description(), "batch_size": options.batch_size},
+            "versions": environment.versions(),
+            "device": environment.device(),
+            "images": images,
+        }
+        folder.write_json(folder.root / "metrics.json", metrics)
+    return metrics
+
+
+def _means(images: dict[str, dict[str, list[float]]]) -> dict[str, list[float]]:
+    names = next(iter(images.values()))
+    return {name: np.mean([image[name] for image in images.values()], axis=0).tolist() for name in names}
+
+
+def _networks(options: EvalOptions) -> tuple[dict[str, nnx.Module], dict[str, str]]:
+    """The networks of the metrics whose files are given, and why the other metrics are left out."""
+    networks: dict[str, nnx.Module] = {}
+    left_out = {}
+    if options.lpips_trunk_weights or options.lpips_linear_weights:
+        networks["lpips"] = load_lpips(options.lpips_net, options.lpips_trunk_weights, options.lpips_linear_weights)
+    else:
+        left_out["lpips"] = "its weights were not given (--lpips-trunk-weights and --lpips-linear-weights)"
+    if options.identity_weights:
+        networks["id"] = load_face(options.identity_weights)
+    else:
+        left_out["id"] = "its weights were not given (--identity-weights)"
+    return networks, left_out
+
+
+def _preparation(options: EvalOptions, model: Model) -> Preparation:
+    channels, geometry = model.require_encoder().config.in_channels, model.geometry
+    try:
+        preparation = Preparation(options.task, geometry.height, geometry.width, label_classes=channels)
+    except ValueError as error:
+        raise ImageError(f"{options.data}: {error}.") from error
+    if channels not in (preparation.channels, preparation.channels + 3):
+        raise CheckpointError.explain(
+            options.checkpoint,
+            found=f"an encoder for inputs of {channels} channels",
+            expected=f"one for task {options.task}, whose pictures have {preparation.channels}",
+            remedy="name the task that it was trained for with --task",
+        )
+    return preparation
+
+
+def _measured(
+    model: Model, batches: Any, steps: int, networks: dict[str, nnx.Module]
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Indices i32[b] of the valid rows of each batch, and {metric: f32[N, b]}."""
+    encoder, (generator, w_avg) = model.require_encoder(), model.require_generator()
+    graphs, states = zip(*(nnx.split(network) for network in (encoder, generator, *networks.values())), strict=True)
+    passes = model.passes(steps)
+    for batch in batches:
+        valid = batch["valid"]
+        values = _measure(
+            graphs,
+            states,
+            batch["source"],
+            batch["target"],
+            model.average,
+            w_avg,
+            model.geometry,
+            passes,
+            tuple(networks),
+        )
+        if valid.any():
+            yield batch["index"][valid], {name: np.asarray(of)[:, valid] for name, of in values.items()}
+
+
+@functools.partial(jax.jit, static_argnames=("graphs", "geometry", "steps", "names"))
+def _measure(graphs, states, source, target, start, w_avg, geometry, steps, names) -> dict[str, jax.Array]:
+    merged = (nnx.merge(graph, state, copy=True) for graph, state in zip(graphs, states, strict=True))
+    encoder, generator, *networks = merged
+    inversion, _ = refine.refine(encoder, generator, source, start, w_avg, steps, geometry, resize_outputs=True)
+    measures = dict(zip(names, networks, strict=True))
+
+    def measure(y: jax.Array) -> dict[str, jax.Array]:
+        rounded = jnp.clip(jnp.round((y + 1) * 127.5), 0, 255) / 127.5 - 1
+        found = {"l2": l2(y, target), "l2_uint8": l2(rounded, target)}
+        for name in ("", "_uint8"):
+            found["psnr" + name] = 10 * jnp.log10(PEAK / jnp.maximum(found["l2" + name], FLOOR))
+        if "lpips" in measures:
+            found["lpips"] = measures["lpips"](y, target)
+        return found
+
+    found = jax.lax.map(measure, inversion.images)
+    if "id" in measures:
+        *of_steps, of_target = jax.lax.map(measures["id"], jnp.concatenate([inversion.images, target[None]]))
+        found["id"] = cosine_similarity(jnp.stack(of_steps), of_target)
+    return found

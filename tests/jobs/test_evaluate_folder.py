@@ -1,0 +1,159 @@
+"""Evaluation of a test set: numbers against an independent computation, no picture left out, everything stated."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+
+import restyle_jax as rs
+from data_pipelines.folder import ImageError
+from data_pipelines.transforms import to_model_input
+from restyle_jax.checkpoints.networks import load_lpips
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs.evaluate_folder import EvalOptions, evaluate_folder
+from restyle_jax.jobs.outputs import OutputError
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.perceptual import LPIPS
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from restyle_jax.ops.images import to_bytes, to_float
+from tests import networks, tiny, weight_files
+
+SIZE = (48, 40)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five photos and one that is damaged."""
+    folder = tmp_path_factory.mktemp("data") / "test"
+    folder.mkdir()
+    for i in range(5):
+        pixels = np.random.default_rng(i).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize(SIZE).save(folder / f"{i}.png")
+    (folder / "bad.jpg").write_bytes(b"not a picture")
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+def saved_metrics(output: Path) -> dict[str, Any]:
+    return json.loads((output / "metrics.json").read_text())
+
+
+def _distance(network: LPIPS, y: jax.Array, x: jax.Array) -> jax.Array:
+    return network(y, x)
+
+
+def test_numbers_of_every_picture_and_step(tmp_path: Path, photos: Path, weights: Path) -> None:
+    trunk, linear = weight_files.lpips(weights)
+    options = EvalOptions(
+        tiny.checkpoint(),
+        photos,
+        steps=3,
+        batch_size=2,
+        lpips_net="alex",
+        lpips_trunk_weights=trunk,
+        lpips_linear_weights=linear,
+    )
+    said: list[str] = []
+    evaluate_folder(tmp_path / "out", options, said.append)
+    metrics = saved_metrics(tmp_path / "out")
+    assert metrics["count"] == 5 and list(metrics["unreadable"]) == ["bad.jpg"]
+    assert set(metrics["images"]) == {f"{i}.png" for i in range(5)}
+    assert "--identity-weights" in metrics["left_out"]["id"] and any("--identity-weights" in line for line in said)
+    assert metrics["settings"]["lpips_net"] == "alex" and set(metrics["definitions"]) == set(metrics["mean"])
+
+    pictures = np.stack(
+        [to_model_input(Image.open(photos / "test" / f"{i}.png"), tiny.SIZE, tiny.SIZE) for i in range(5)]
+    )
+    images = np.asarray(rs.invert(rs.load(tiny.checkpoint()), pictures, 3, resize_outputs=True).images)
+    network = load_lpips("alex", trunk, linear)
+    distances = networks.apply(
+        network, _distance, images.reshape(-1, *images.shape[2:]), np.tile(pictures, (3, 1, 1, 1))
+    )
+    distances = np.asarray(distances).reshape(3, 5)
+    for i in range(5):
+        found = metrics["images"][f"{i}.png"]
+        for step in range(3):
+            for name, y in (("", images[step, i]), ("_uint8", to_float(to_bytes(images[step, i])))):
+                error = np.square(y.astype(np.float64) - pictures[i]).mean()
+                # A pixel whose value lies between two bytes may round to the other one.
+                assert found[f"l2{name}"][step] == pytest.approx(error, rel=1e-3 if name else 1e-5)
+                assert found[f"psnr{name}"][step] == pytest.approx(20 * np.log10(2) - 10 * np.log10(error), abs=0.01)
+            assert found["lpips"][step] == pytest.approx(float(distances[step, i]), rel=1e-4)
+    for name, means in metrics["mean"].items():
+        assert means == pytest.approx(np.mean([image[name] for image in metrics["images"].values()], axis=0))
+
+
+def test_identity_of_faces(tmp_path: Path, photos: Path, weights: Path) -> None:
+    """Of a model that always makes the same picture, because its encoder changes nothing, and of that very picture."""
+    sizes = EncoderConfig("backbone", "resnet18", 4, style_dim=16, width=4)
+    generator = GeneratorConfig(8, (8, 8), z_dim=16, w_dim=16, mapping_layers=1)
+
+    def scaled(network: Any, factor: float) -> Any:
+        graph, state = nnx.split(network)
+        return nnx.merge(graph, jax.tree.map(lambda leaf: leaf * factor, state))
+
+    model = rs.Model(
+        encoder=scaled(networks.random(lambda: Encoder(sizes, rngs=nnx.Rngs(0))), 0),
+        generator=scaled(networks.random(lambda: Generator(generator, rngs=nnx.Rngs(0))), 0.5),  # within [-1, 1]
+        w_avg=jnp.ones((4, 16)),
+    )
+    rs.save(model, tmp_path / "model")
+    (tmp_path / "data").mkdir()
+    Image.fromarray(to_bytes(model.average.y[0])).save(tmp_path / "data" / "made.png")
+    Image.open(photos / "test" / "0.png").save(tmp_path / "data" / "other.png")
+    options = EvalOptions(
+        tmp_path / "model", tmp_path / "data", steps=1, batch_size=2, identity_weights=weight_files.face(weights)
+    )
+    found = evaluate_folder(tmp_path / "out", options)["images"]
+    assert abs(np.asarray(model.average.y)).max() < 1
+    assert found["made.png"]["id"][0] > 0.9995 > 0.99 > found["other.png"]["id"][0]
+    assert found["made.png"]["psnr"][0] > 45 > 20 > found["other.png"]["psnr"][0]
+    assert found["made.png"]["psnr_uint8"][0] > 100  # equal, byte for byte
+
+
+def single_pass(data: Path, **changes: Any) -> EvalOptions:
+    return EvalOptions(**{"checkpoint": tiny.checkpoint(in_channels=3), "data": data, "batch_size": 2, **changes})
+
+
+def test_a_plain_folder_a_single_pass_and_other_settings(tmp_path: Path, photos: Path, weights: Path) -> None:
+    metrics = evaluate_folder(tmp_path / "out", single_pass(photos / "test"))
+    assert metrics["count"] == 5 and len(metrics["mean"]["l2"]) == 1
+    changed = single_pass(photos / "test", task="frontalise")
+    with pytest.raises(OutputError, match="task: inversion there, frontalise now"):
+        evaluate_folder(tmp_path / "out", changed)
+    assert saved_metrics(tmp_path / "out")["settings"]["task"] == "inversion"
+    evaluate_folder(tmp_path / "out", dataclasses.replace(changed, overwrite=True))
+    assert saved_metrics(tmp_path / "out")["settings"]["task"] == "frontalise"
+    small = single_pass(photos, identity_weights=weight_files.face(weights))
+    assert "these pictures have 32 x 32" in evaluate_folder(tmp_path / "small", small)["left_out"]["id"]
+
+
+def test_requests_that_do_not_fit(tmp_path: Path, photos: Path, weights: Path) -> None:
+    def refused(error: type[Exception], words: str, **changes: Any) -> None:
+        with pytest.raises(error, match=words):
+            evaluate_folder(tmp_path / "out", single_pass(**{"data": photos, **changes}))
+        assert not (tmp_path / "out").exists()
+
+    (tmp_path / "empty").mkdir()
+    refused(ImageError, "no photos found", data=tmp_path / "empty")
+    refused(ImageError, "needs pairs", task="sketch", checkpoint=tiny.checkpoint(in_channels=1))
+    refused(CheckpointError, "an encoder for inputs of 1 channels", checkpoint=tiny.checkpoint(in_channels=1))
+    refused(CheckpointError, r"alex\.pth", lpips_trunk_weights=weight_files.lpips(weights)[0])
+    refused(CheckpointError, "no file here", identity_weights=tmp_path / "nowhere.pth")
+    refused(CheckpointError, "has no encoder", checkpoint=tiny.checkpoint(encoder=False))
+    (tmp_path / "bad").mkdir()
+    for i in range(2):
+        (tmp_path / "bad" / f"{i}.png").write_bytes(b"x")
+    with pytest.raises(ImageError, match="none of the 2 test pictures can be read"):
+        evaluate_folder(tmp_path / "bad_out", single_pass(tmp_path / "bad"))

@@ -1,0 +1,128 @@
+"""The experiment files: each says what was published, and needs nothing but files that people can get."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from restyle_jax.jobs.experiment import read_experiment
+from restyle_jax.train.config import EncoderTraining
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+FACE, RESNET, MOCO = "model_ir_se50.pth", "resnet34-333f7ec4.pth", "moco_v2_800ep_pretrain.pt"
+
+# The tables of the papers' repositories: what differs between the runs.
+FACES = {"trunk": "irse50", "trunk_weights": FACE, "identity": 0.1, "moco": 0, "geometry": (256, 256, 0)}
+OTHERS = {"trunk": "resnet34", "trunk_weights": RESNET, "identity": 0, "moco": 0.5, "geometry": (256, 256, 0)}
+CAR = {"geometry": (192, 256, 32)}
+RESTYLE = {
+    "in_channels": 6,
+    "steps_per_image": 5,
+    "l2": 1,
+    "lpips": 0.8,
+    "w_norm": 0,
+    "task": "inversion",
+    "flip": True,
+}
+RESTYLE_PSP = {**RESTYLE, "head": "backbone", "eval_every": 5000, "save_every": 10_000, "adversarial": 0, "delta": 0}
+ADVERSARY = {
+    "adversarial": 0.1,
+    "discriminator_learning_rate": 2e-5,
+    "r1": 10,
+    "r1_every": 16,
+    "pool_size": 50,
+    "delta": 2e-4,
+    "progressive_start": 20_000,
+    "progressive_every": 2000,
+}
+RESTYLE_E4E = {**RESTYLE, **ADVERSARY, "head": "progressive"}
+TOON = {"identity": 1, "w_norm": 0.025, "max_steps": 6000}
+PSP = {
+    **FACES,
+    **{"in_channels": 3, "steps_per_image": 1, "l2": 1, "lpips": 0.8, "w_norm": 0, "head": "fpn"},
+    **{"eval_every": 2500, "save_every": 5000, "l2_crop": 0, "lpips_crop": 0, "adversarial": 0, "delta": 0},
+}
+PSP_TASK = {**PSP, "w_norm": 0.005, "flip": False}
+E4E = {**PSP, **ADVERSARY, "head": "fpn_progressive", "max_steps": 200_000, "eval_every": 10_000, "test_batch_size": 4}
+E4E = {name: value for name, value in E4E.items() if name != "save_every"}
+E4E_OTHERS = {**E4E, "identity": 0, "moco": 0.5}
+
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "restyle_psp_ffhq": {**RESTYLE_PSP, **FACES},
+    "restyle_psp_cars": {**RESTYLE_PSP, **OTHERS, **CAR},
+    "restyle_psp_church": {**RESTYLE_PSP, **OTHERS},
+    "restyle_psp_wild": {**RESTYLE_PSP, **OTHERS},
+    "restyle_psp_toonify": {**RESTYLE_PSP, **FACES, **TOON, "eval_every": 1000, "save_every": 1000},
+    "restyle_e4e_ffhq": {**RESTYLE_E4E, **FACES},
+    "restyle_e4e_cars": {**RESTYLE_E4E, **OTHERS, **CAR},
+    "restyle_e4e_church": {**RESTYLE_E4E, **OTHERS},
+    "restyle_e4e_horse": {**RESTYLE_E4E, **OTHERS},
+    "restyle_e4e_wild": {**RESTYLE_E4E, **OTHERS},
+    "psp_ffhq": PSP,
+    "psp_ffhq_frontalize": {
+        **PSP,
+        **{"task": "frontalise", "flip": True, "lpips": 0.08, "l2": 0.001, "lpips_crop": 0.8, "l2_crop": 0.01},
+        **{"identity": 1, "w_norm": 0.005},
+    },
+    "psp_celebs_sketch": {**PSP_TASK, "task": "sketch", "in_channels": 1, "identity": 0},
+    "psp_celebs_segmentation": {**PSP_TASK, "task": "segmentation", "in_channels": 19, "identity": 0},
+    "psp_celebs_super_resolution": {**PSP_TASK, "task": "super_resolution", "resize_factors": (1, 2, 4, 8, 16, 32)},
+    "psp_toonify": {**PSP, **TOON},
+    "e4e_ffhq": E4E,
+    "e4e_cars": {**E4E_OTHERS, **CAR},
+    "e4e_church": E4E_OTHERS,
+    "e4e_horse": E4E_OTHERS,
+}
+GENERATORS = {
+    "ffhq": "stylegan2-ffhq-config-f.pt",
+    "celebs": "stylegan2-ffhq-config-f.pt",
+    "cars": "stylegan2-car-config-f.pt",
+    "church": "stylegan2-church-config-f.pt",
+    "horse": "stylegan2-horse-config-f.pt",
+    "wild": "afhqwild.pt",
+    "toonify": "ffhq_cartoon_blended.pt",
+}
+
+
+def test_every_published_setting_has_a_file() -> None:
+    files = {path.stem for path in FOLDER.glob("*.py") if "EncoderTraining(" in path.read_text()}
+    assert files == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_settings_are_the_published_ones(name: str) -> None:
+    config = read_experiment(FOLDER / f"{name}.py", {})
+    found = {key: getattr(config, key) for key in PUBLISHED[name] if key != "geometry"}
+    found["geometry"] = (config.height, config.width, config.top)
+    assert config.trunk_weights and config.generator
+    found["trunk_weights"] = config.trunk_weights.name
+    assert found == PUBLISHED[name]
+    assert (config.optimizer, config.learning_rate, config.batch_size) == ("ranger", 1e-4, 8)
+    assert config.generator.name == next(file for part, file in GENERATORS.items() if part in name.split("_"))
+    assert (config.identity_weights and config.identity_weights.name) == (FACE if config.identity else None)
+    assert (config.moco_weights and config.moco_weights.name) == (MOCO if config.moco else None)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_head_of_a_file_says_what_a_reader_needs(name: str) -> None:
+    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
+    assert f"restyle train experiments/{name}.py --workdir runs/{name}" in text
+    assert all(word in text for word in ("Hardware:", "Expected", "Source of the settings:"))
+
+
+def test_the_default_configuration_is_that_of_faces() -> None:
+    defaults = EncoderTraining()
+    faces = read_experiment(FOLDER / "restyle_psp_ffhq.py", {})
+    same = (
+        "head",
+        "trunk",
+        "in_channels",
+        "steps_per_image",
+        "l2",
+        "lpips",
+        "optimizer",
+        "learning_rate",
+        "batch_size",
+    )
+    assert all(getattr(defaults, name) == getattr(faces, name) for name in same)
