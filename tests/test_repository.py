@@ -16,10 +16,21 @@ ROOT = Path(__file__).parents[1]
 ARROWS = {
     "restyle_jax.ops": (),
     "restyle_jax.nets": ("restyle_jax.ops",),
+    "restyle_jax.losses": ("restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.refine": ("restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.model": ("restyle_jax.refine", "restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.convert": (),
     "restyle_jax.checkpoints": ("restyle_jax.model", "restyle_jax.refine", "restyle_jax.nets", "restyle_jax.convert"),
+    "restyle_jax.train": (
+        *(
+            "restyle_jax.checkpoints",
+            "restyle_jax.convert",
+            "restyle_jax.model",
+            "restyle_jax.refine",
+            "restyle_jax.losses",
+        ),
+        *("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.viz"),
+    ),
     "restyle_jax.viz": (),
     "data_pipelines": (),
 }

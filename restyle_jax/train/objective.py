@@ -20,8 +20,6 @@ from restyle_jax.refine import Estimate
 from restyle_jax.train.config import EncoderTraining
 
 TERMS = ("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta")
-CROP = (slice(35, 223), slice(32, 220))
-"""Rows and columns of the face in a 256-px picture, for `l2_crop` and `lpips_crop` (pSp section 3)."""
 
 
 class Aim(NamedTuple):
