@@ -5,11 +5,15 @@ multiplies zeros is not credited for it. Everything else (activations, filters, 
 """
 
 from math import prod
+from typing import NamedTuple
 
 from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.face import INPUT, IRSE50, LAST
 from restyle_jax.nets.irse import IRSEConfig
+from restyle_jax.nets.perceptual import TRUNKS, Conv, Fire, NetName, Pool
 from restyle_jax.nets.resnet import ResNetConfig
 from restyle_jax.nets.stylegan2 import GeneratorConfig
+from restyle_jax.train.config import EncoderTraining
 
 
 def synthesis_flops(config: GeneratorConfig) -> int:
@@ -37,6 +41,49 @@ def encoder_flops(config: EncoderConfig, height: int, width: int) -> int:
             total += heads * rows * columns * 9 * dim * dim
         total += heads * dim * dim
     return 2 * total
+
+
+def lpips_flops(net: NetName, height: int, width: int) -> int:
+    """The features of one picture that LPIPS compares."""
+    total, channels, size = 0, 3, [height, width]
+    for layer in TRUNKS[net]:
+        match layer:
+            case Pool(window, ceil):
+                size = [(side - window + ceil) // 2 + 1 for side in size]
+            case Conv(out, window, stride, padding):
+                size = [(side + 2 * padding - window) // stride + 1 for side in size]
+                total += prod(size) * window**2 * channels * out
+                channels = out
+            case Fire(squeeze, expand):
+                total += prod(size) * squeeze * (channels + (1 + 9) * expand)
+                channels = 2 * expand
+    return 2 * total
+
+
+def face_flops(config: IRSEConfig = IRSE50) -> int:
+    """The embedding of one face by the network of the identity loss."""
+    width = config.channels[-1]
+    return 2 * (_trunk_macs(config, INPUT, INPUT)[0] + LAST**2 * width * width)
+
+
+class Cost(NamedTuple):
+    """Floating-point operations forward and backward."""
+
+    forward: int
+    backward: int
+
+
+def training_flops(config: EncoderTraining, encoder: EncoderConfig, generator: GeneratorConfig) -> Cost:
+    """One training iteration with L2, LPIPS and identity, for one picture.
+
+    Backward, the encoder costs twice its forward pass (gradients of inputs and weights), the fixed networks behind it once
+    (inputs only). The networks of the losses see the target once for all steps.
+    """
+    trained = encoder_flops(encoder, config.height, config.width)
+    of_losses = lpips_flops(config.lpips_net, config.height, config.width) if config.lpips else 0
+    of_losses += face_flops() if config.identity else 0
+    fixed = synthesis_flops(generator) + of_losses
+    return Cost(config.steps_per_image * (trained + fixed) + of_losses, config.steps_per_image * (2 * trained + fixed))
 
 
 def _trunk_macs(config: IRSEConfig | ResNetConfig, height: int, width: int) -> tuple[int, list[tuple[int, int, int]]]:

@@ -11,14 +11,10 @@ difference between the pictures. The weights are random: speed does not depend o
 
 import argparse
 import dataclasses
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import restyle_jax as rs  # before jax: it chooses the convolutions of the CPU backend
@@ -30,6 +26,17 @@ import numpy as np
 from flax import nnx
 
 from experiments.benchmarks.flops import encoder_flops, synthesis_flops
+from experiments.benchmarks.measure import (
+    best_of,
+    markdown,
+    matrix_rates,
+    peak_memory,
+    rates_line,
+    reset_peak_memory,
+    timed,
+    torch_device,
+    write_json,
+)
 from experiments.make_random_checkpoint import random_model
 from restyle_jax.nets.stylegan2 import Generator
 
@@ -76,27 +83,14 @@ def main() -> None:
             for name, flops, ours, theirs in cases(model, official, batch, arguments):
                 rows.append(measure(f"{name} {resolution}", batch, flops, ours, theirs, arguments.repeats))
                 print(f"  {rows[-1].name}, batch {batch}: {rows[-1].seconds:.3f} s per image", flush=True)
-        rates = {
-            name: max(rate, again)
-            for (name, rate), again in zip(rates.items(), matrix_rates(arguments.dtype).values(), strict=True)
-        }
+        rates = best_of(rates, matrix_rates(arguments.dtype))
     best = max(rates.values())
     for row in rows:
         row.fraction = row.gflop * 1e9 / row.seconds / best
 
     print(table(rows, rates))
     if arguments.json:
-        record = {
-            "date": date.today().isoformat(),
-            "device": jax.devices()[0].device_kind,
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "jax": jax.__version__,
-            "settings": {key: str(value) for key, value in vars(arguments).items()},
-            "matrix_flop_per_second": rates,
-            "rows": [dataclasses.asdict(row) for row in rows],
-        }
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(arguments.json, arguments, rates, rows)
 
 
 def cases(model: rs.Model, official, batch: int, arguments: argparse.Namespace):
@@ -185,29 +179,6 @@ def relative_difference(found: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(found - reference).max() / reference.std())
 
 
-def timed(function: Callable) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - start
-
-
-def matrix_rates(dtype: str) -> dict[str, float]:
-    """FLOP/s of one large matrix product in each library at hand: the yardstick, best of several."""
-    size = 4096 if jax.default_backend() == "cpu" else 16384
-    a = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
-    product = jax.jit(jnp.matmul)
-    candidates: dict[str, Callable] = {"jax": lambda: product(a, a)}
-    if jax.default_backend() == "cpu":
-        dense = np.asarray(a, np.float32)
-        candidates["numpy"] = lambda: dense @ dense
-        if Official is not None:
-            import torch
-
-            tensor = torch.from_numpy(dense.copy())
-            candidates["torch"] = lambda: tensor @ tensor
-    return {name: 2 * size**3 / min(timed(f) for f in [function] * 5) for name, function in candidates.items()}
-
-
 def random_networks(resolution: int, dtype: str, repository: Path | None):
     """Our model, and the official one with the same weights if there is a checkout, both from one official file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -216,24 +187,7 @@ def random_networks(resolution: int, dtype: str, repository: Path | None):
         model = rs.load(path, dtype=jnp.dtype(dtype))
         if repository is None or Official is None:
             return model, None
-        return model, Official(repository, path, "cpu" if jax.default_backend() == "cpu" else "cuda")
-
-
-def reset_peak_memory() -> None:
-    """Forget the process's peak resident size, where the system can (Linux)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError as error:
-        print(f"peak memory is that of the whole run: {error}")
-
-
-def peak_memory() -> int:
-    """Bytes: the accelerator's peak, or the process's peak resident size since the last reset, weights included."""
-    statistics_ = jax.devices()[0].memory_stats()
-    if statistics_:
-        return statistics_["peak_bytes_in_use"]
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return model, Official(repository, path, torch_device())
 
 
 def table(rows: list[Row], rates: dict[str, float]) -> str:
@@ -241,8 +195,7 @@ def table(rows: list[Row], rates: dict[str, float]) -> str:
     used = [form for form in FORMS if any(form in row.reference_seconds for row in rows)]
     names = ["part", "batch", "s/image", "GFLOP", "GFLOP/s", "fraction", "compile s", "peak MB"]
     names += [f"{form} s" for form in used] + [f"x {form}" for form in used] + ["difference"] * bool(used)
-    lines = ["Matrix product: " + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()), ""]
-    lines += ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines = []
     for row in rows:
         cells = [row.name, str(row.batch), f"{row.seconds:.3f}", f"{row.gflop:.1f}", f"{row.gflop / row.seconds:.0f}"]
         cells += [f"{row.fraction:.2f}", f"{row.compile_seconds:.1f}", f"{row.peak_bytes / 1e6:.0f}"]
@@ -250,8 +203,8 @@ def table(rows: list[Row], rates: dict[str, float]) -> str:
         cells += ["" if t is None else f"{t:.3f}" for t in times]
         cells += ["" if t is None else f"{t / row.seconds:.2f}" for t in times]
         cells += ["" if row.difference is None else f"{row.difference:.1e}"] * bool(used)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return rates_line(rates) + "\n\n" + markdown(names, lines)
 
 
 if __name__ == "__main__":

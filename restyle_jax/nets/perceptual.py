@@ -4,16 +4,21 @@ Version 0.1 with the AlexNet, VGG16 or SqueezeNet 1.1 of torchvision below. Ther
 evaluation mode.
 """
 
+import functools
 from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from restyle_jax.ops.convolution import for_flax
 from restyle_jax.ops.normalization import unit_norm
 from restyle_jax.ops.pooling import max_pool
 
 NetName = Literal["alex", "vgg", "squeeze"]
+
+
+Convolution = functools.partial(nnx.Conv, conv_general_dilated=for_flax)
 
 
 class Conv(NamedTuple):
@@ -99,9 +104,9 @@ class FireModule(nnx.Module):
     """The layers of a `Fire`."""
 
     def __init__(self, in_channels: int, fire: Fire, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
-        self.squeeze = nnx.Conv(in_channels, fire.squeeze, (1, 1), dtype=dtype, rngs=rngs)
-        self.expand1x1 = nnx.Conv(fire.squeeze, fire.expand, (1, 1), dtype=dtype, rngs=rngs)
-        self.expand3x3 = nnx.Conv(fire.squeeze, fire.expand, (3, 3), padding=1, dtype=dtype, rngs=rngs)
+        self.squeeze = Convolution(in_channels, fire.squeeze, (1, 1), dtype=dtype, rngs=rngs)
+        self.expand1x1 = Convolution(fire.squeeze, fire.expand, (1, 1), dtype=dtype, rngs=rngs)
+        self.expand3x3 = Convolution(fire.squeeze, fire.expand, (3, 3), padding=1, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, in] -> [B, H, W, 2 expand]."""
@@ -127,7 +132,9 @@ class LPIPS(nnx.Module):
             match layer:
                 case Conv(out_channels, size, stride, padding):
                     layers.append(
-                        nnx.Conv(channels, out_channels, (size, size), stride, padding=padding, dtype=dtype, rngs=rngs)
+                        Convolution(
+                            channels, out_channels, (size, size), stride, padding=padding, dtype=dtype, rngs=rngs
+                        )
                     )
                     channels = out_channels
                 case Fire(_, expand):

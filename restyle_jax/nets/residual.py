@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from restyle_jax.ops.convolution import for_flax
 from restyle_jax.ops.normalization import BatchNorm, PReLU
 
 # torch's default for the kernel of a convolution: uniform in +-1 / sqrt(fan_in).
@@ -44,6 +45,7 @@ def conv(
         kernel_init=kernel_init,
         bias_init=torch_bias_init(kernel_size**2 * in_channels),
         dtype=dtype,
+        conv_general_dilated=for_flax,
         rngs=rngs,
     )
 

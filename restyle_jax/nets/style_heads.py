@@ -8,9 +8,9 @@ from einops import rearrange, reduce, repeat
 from flax import nnx
 
 from restyle_jax.nets.residual import torch_bias_init
+from restyle_jax.ops.convolution import conv2d
 from restyle_jax.ops.layers import EqualDense, accurate_matmul, leaky_relu
 from restyle_jax.ops.products import stacked_matmul
-from restyle_jax.ops.resample import conv2d
 
 # Beyond this many output positions the heads no longer repeat their common input (see StackedConv).
 MAX_REPEATED_POSITIONS = 1024

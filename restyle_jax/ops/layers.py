@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from einops import rearrange
 from flax import nnx
 
-from restyle_jax.ops.resample import conv2d, up_convolution
+from restyle_jax.ops.convolution import conv2d
+from restyle_jax.ops.resample import up_convolution
 
 SQRT2 = math.sqrt(2.0)
 

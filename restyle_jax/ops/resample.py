@@ -11,15 +11,10 @@ import jax.numpy as jnp
 from einops import reduce
 from jax import lax
 
+from restyle_jax.ops.convolution import DIMENSION_NUMBERS, conv2d
+
 TAPS = (0.125, 0.375, 0.375, 0.125)
 ROWS, COLUMNS = 1, 2
-DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
-
-
-def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int | tuple = 0) -> jax.Array:
-    """Cross-correlation of x [B, H, W, I] with kernel [h, w, I, O]; `padding` is one number or ((top, bottom), (left, right))."""
-    pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=DIMENSION_NUMBERS)
 
 
 def pad_axis(x: jax.Array, before: int, after: int, axis: int) -> jax.Array:

@@ -8,7 +8,7 @@ from flax import nnx
 
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.ops import layers
-from restyle_jax.ops.resample import conv2d
+from restyle_jax.ops.convolution import conv2d
 from tests import networks, recipe
 
 

@@ -13,7 +13,7 @@ from restyle_jax.checkpoints import sizes
 from restyle_jax.convert import engine
 from restyle_jax.nets.encoders import Encoder, EncoderConfig, offsets_to_styles
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
-from restyle_jax.ops.resample import conv2d
+from restyle_jax.ops.convolution import conv2d
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
 from tests import networks, recipe
