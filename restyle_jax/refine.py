@@ -160,7 +160,7 @@ def step_gradients(
     step_loss: Callable[[Any, Any], tuple[jax.Array, tuple[Any, Any]]],
     params: Any,
     carry: Any,
-    weights: jax.Array,
+    weights: jax.Array | np.ndarray,
     steps: int | jax.Array | None = None,
     *,
     through_steps: bool = False,

@@ -244,8 +244,6 @@ class EncoderTrainer:
 
     def trace(self, state: State, frozen: Frozen, batch: Batch) -> tuple[dict[str, jax.Array], jax.Array]:
         params = self.evaluated(state)
-        encoder, generator = self.networks(params, state["stats"], frozen)
-        graphs, states = zip(nnx.split(encoder), nnx.split(generator), strict=True)
         stage = self.stage(state["step"])
         judge = None
         if self.discriminator is not None:
@@ -253,13 +251,11 @@ class EncoderTrainer:
         aim = self.objective.aim(frozen["losses"], batch["target"], batch["source"])
 
         def body(estimate: Estimate, _: jax.Array) -> tuple[Estimate, tuple[dict[str, jax.Array], jax.Array]]:
-            nets = [nnx.merge(graph, state, copy=True) for graph, state in zip(graphs, states, strict=True)]
+            encoder, generator = self.networks(params, state["stats"], frozen)
             estimate, _ = refine.step(
-                *nets, batch["source"], estimate, frozen["w_avg"], self.config.geometry, stage=stage
+                encoder, generator, batch["source"], estimate, frozen["w_avg"], self.config.geometry, stage=stage
             )
-            return estimate, (
-                self.objective.terms(frozen["losses"], judge, estimate, aim, frozen["w_avg"], stage),
-                estimate.y,
-            )
+            terms = self.objective.terms(frozen["losses"], judge, estimate, aim, frozen["w_avg"], stage)
+            return estimate, (terms, estimate.y)
 
         return jax.lax.scan(body, self.start(params, frozen, len(batch["source"])), jnp.arange(self.steps))[1]
