@@ -193,7 +193,10 @@ def test_a_generator_of_another_size_than_the_encoder_is_refused():
 
 
 def test_memory_does_not_grow_with_the_number_of_steps():
-    """The compiler's plan for the real IR-SE50 and a 256-px generator: N = 10 within five percent of N = 1."""
+    """The compiler's plan for the real IR-SE50 and a 256-px generator: N = 10 within five percent of N = 2.
+
+    N = 1, which is not a loop, needs no second buffer for the sum of the gradients; that is the only difference.
+    """
     encoder = EncoderConfig("backbone", "irse50", 14)
     graph, params, stats = nnx.split(
         nnx.eval_shape(lambda: Encoder(encoder, rngs=nnx.Rngs(0))), nnx.Param, nnx.BatchStat
@@ -209,7 +212,7 @@ def test_memory_does_not_grow_with_the_number_of_steps():
     }
     picture = jax.ShapeDtypeStruct((2, 256, 256, 3), jnp.float32)
     planned = {}
-    for count in (1, 10):
+    for count in (2, 10):
         config = EncoderTraining(steps_per_image=count, lpips=0)
         objective, _ = Objective.of(config, {})
         trainer = EncoderTrainer(config, encoder, 512, graph, generator, None, objective, optim.build(config))
@@ -220,4 +223,4 @@ def test_memory_does_not_grow_with_the_number_of_steps():
 
         planned[count] = jax.jit(gradient).lower(state, frozen, picture).compile().memory_analysis().temp_size_in_bytes
     print(planned)
-    assert planned[10] <= 1.05 * planned[1]
+    assert planned[10] <= 1.05 * planned[2]
