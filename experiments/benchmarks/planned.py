@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.encoder import EncoderTrainer
 from restyle_jax.train.objective import Objective
-from restyle_jax.train.plan import count_allreduce_bytes
+from restyle_jax.train.plan import exchange
 from restyle_jax.train.sharding import abstract, data_mesh, replicated, split
 
 
@@ -139,15 +138,6 @@ def memory_table(planned: list[Any]) -> str:
     )
 
 
-class _Calls(NamedTuple):
-    """A compiled program in which every all-reduce is one of a single byte, so that bytes count calls."""
-
-    program: Any
-
-    def as_text(self) -> str:
-        return re.sub(r" = .*? (all-reduce(?:-start)?\()", r" = u8[] \1", self.program.as_text())
-
-
 def exchanged(size: int, resolution: int, steps: int, dtype: str) -> dict[str, int]:
     """{"bytes", "calls"} of all-reduces in one step, from `main` in a process with two virtual CPU devices."""
     command = [sys.executable, "-m", "experiments.benchmarks.planned", "--size", str(size), "--steps", str(steps)]
@@ -163,8 +153,8 @@ def efficiency(compute: float, total: int, calls: int, devices: int, bandwidth: 
     compute: seconds of a device for its part of the batch. total, calls: bytes and number of all-reduces in a step. A ring of n
     devices moves 2 (n - 1) / n of the bytes past each of them.
     """
-    exchange = 2 * (devices - 1) / devices * total / bandwidth + calls * latency
-    return compute / (compute + exchange)
+    waiting = 2 * (devices - 1) / devices * total / bandwidth + calls * latency
+    return compute / (compute + waiting)
 
 
 def predictions(
@@ -216,7 +206,7 @@ def main() -> None:
     devices = jax.device_count()
     config = training_config(arguments.size, steps_per_image=arguments.steps, batch_size=devices, dtype=arguments.dtype)
     step = compiled_step(config, GeneratorConfig.rosinality(arguments.resolution))
-    print(json.dumps({"bytes": count_allreduce_bytes(step), "calls": count_allreduce_bytes(_Calls(step))}))
+    print(json.dumps(exchange(step)._asdict()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +16,17 @@ _LOOP = re.compile(r"\bbody=%?([\w.\-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _CALLS = re.compile(r"\b(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
+
+
+class Exchange(NamedTuple):
+    """What all-reduces sum over the devices in one call of a compiled function: bytes of the operands, number of sums."""
+
+    bytes: int = 0
+    calls: int = 0
+
+    def plus(self, other: "Exchange", times: int = 1) -> "Exchange":
+        """This, and `times` the other."""
+        return Exchange(self.bytes + times * other.bytes, self.calls + times * other.calls)
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ def plan(compiled: Any, batch_size: int, state: Any, frozen: Any) -> Plan:
         temporary=memory.temp_size_in_bytes + memory.generated_code_size_in_bytes + new,
         total=memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes + new,
         limit=_device_memory(),
-        exchanged=count_allreduce_bytes(compiled),
+        exchanged=exchange(compiled).bytes,
     )
 
 
@@ -76,8 +87,8 @@ def tree_bytes(tree: Any) -> int:
     return sum(math.prod(np.shape(leaf)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def count_allreduce_bytes(compiled: Any) -> int:
-    """Bytes that all-reduces sum over the devices in one call of a compiled function, operand sizes on one device.
+def exchange(compiled: Any) -> Exchange:
+    """What all-reduces sum over the devices in one call of a compiled function, operand sizes on one device.
 
     A ring moves about twice as many bytes through every link. An all-reduce within a loop counts as often as the loop runs,
     as far as the compiler knows the number; of the branches of a condition the largest counts.
@@ -92,24 +103,23 @@ def count_allreduce_bytes(compiled: Any) -> int:
         else:
             lines.append(line)
 
-    def bytes_of(name: str) -> int:
-        total = 0
+    def summed(name: str) -> Exchange:
+        total = Exchange()
         for line in computations.get(name, []):
             reduced = _ALL_REDUCE.search(line)
             if reduced:
-                total += sum(_shape_bytes(shape) for shape in _SHAPE.finditer(reduced[1]))
+                total = total.plus(Exchange(sum(_shape_bytes(shape) for shape in _SHAPE.finditer(reduced[1])), 1))
                 continue  # its to_apply is the addition
             loop, branches = _LOOP.search(line), _BRANCHES.search(line)
             if loop:
                 trips = _TRIPS.search(line)
-                total += bytes_of(loop[1]) * (int(trips[1]) if trips else 1)
-            elif branches:
-                total += max(bytes_of(branch.strip().lstrip("%")) for branch in branches[1].split(","))
-            else:
-                total += max((bytes_of(called) for called in _CALLS.findall(line)), default=0)
+                total = total.plus(summed(loop[1]), int(trips[1]) if trips else 1)
+                continue
+            called = branches[1].replace("%", "").replace(" ", "").split(",") if branches else _CALLS.findall(line)
+            total = total.plus(max((summed(name) for name in called), default=Exchange()))
         return total
 
-    return bytes_of(entry)
+    return summed(entry)
 
 
 def _shape_bytes(shape: re.Match[str]) -> int:
