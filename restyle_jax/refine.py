@@ -93,27 +93,28 @@ def step(
     """
     residual = encoder.config.in_channels == 6
     seen = jnp.concatenate([x, estimate.y], axis=-1) if residual else x
-    delta = rematerialised(encoder, seen, stage, train) if remat else encoder(seen, stage, train)
-    w = (estimate.w if residual else w_avg) + delta
-    image = rematerialised(generator.synthesis, w, noise) if remat else generator.synthesis(w, noise)
+    call = rematerialised if remat else _called
+    w = (estimate.w if residual else w_avg) + call(encoder, lambda network: network(seen, stage, train))
+    image = call(generator.synthesis, lambda network: network(w, noise))
     return Estimate(w, geometry.pool(image)), image
 
 
-def rematerialised(network: nnx.Module, *args: Any) -> jax.Array:
-    """`network(*args)`, whose activations are computed again in the backward pass. Running statistics are updated in place."""
+def rematerialised(network: nnx.Module, call: Callable[[Any], jax.Array]) -> jax.Array:
+    """`call(network)`, whose activations are computed again in the backward pass. Running statistics are updated in place."""
     graph, state = nnx.split(network)
-    static = [arg for arg in args if not isinstance(arg, jax.Array)]
 
     @jax.checkpoint
-    def call(state: nnx.State, arrays: list[jax.Array]) -> tuple[jax.Array, nnx.State]:
-        given, fixed = iter(arrays), iter(static)
-        module: Any = nnx.merge(graph, state, copy=True)
-        out = module(*(next(given) if isinstance(arg, jax.Array) else next(fixed) for arg in args))
-        return out, nnx.state(module, nnx.BatchStat)
+    def again(state: nnx.State) -> tuple[jax.Array, nnx.State]:
+        copy = nnx.merge(graph, state, copy=True)
+        return call(copy), nnx.state(copy, nnx.BatchStat)
 
-    out, statistics = call(state, [arg for arg in args if isinstance(arg, jax.Array)])
+    out, statistics = again(state)
     nnx.update(network, statistics)
     return out
+
+
+def _called(network: nnx.Module, call: Callable[[Any], jax.Array]) -> jax.Array:
+    return call(network)
 
 
 def refine(
