@@ -54,6 +54,12 @@ class EncoderTrainer:
             nnx.merge(self.generator, *generator, frozen["generator"], copy=True),
         )
 
+    def judge(self, state: State) -> LatentDiscriminator | None:
+        """The latent discriminator, if there is one."""
+        if self.discriminator is None:
+            return None
+        return nnx.merge(self.discriminator, state["discriminator"]["params"], copy=True)
+
     def start(self, params: State, frozen: Frozen, batch: int) -> Estimate:
         """The average code and its image, recomputed where the generator is trained (upstream lets the image grow stale)."""
         first = Estimate(frozen["w_avg"][None], frozen["y_avg"])
@@ -132,9 +138,7 @@ class EncoderTrainer:
         """Gradient of the losses of the N refinement steps of a batch: (gradient, statistics, metrics f32[N])."""
         config = self.config
         stage = self.stage(state["step"])
-        judge = None
-        if self.discriminator is not None:
-            judge = nnx.merge(self.discriminator, state["discriminator"]["params"], copy=True)
+        judge = self.judge(state)
         aim = self.objective.aim(frozen["losses"], target, source)
         key_steps, key_noise = jax.random.split(key)
 
@@ -245,9 +249,7 @@ class EncoderTrainer:
     def trace(self, state: State, frozen: Frozen, batch: Batch) -> tuple[dict[str, jax.Array], jax.Array]:
         params = self.evaluated(state)
         stage = self.stage(state["step"])
-        judge = None
-        if self.discriminator is not None:
-            judge = nnx.merge(self.discriminator, state["discriminator"]["params"], copy=True)
+        judge = self.judge(state)
         aim = self.objective.aim(frozen["losses"], batch["target"], batch["source"])
 
         def body(estimate: Estimate, _: jax.Array) -> tuple[Estimate, tuple[dict[str, jax.Array], jax.Array]]:
