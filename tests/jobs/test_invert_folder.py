@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_everything_equals_the_python_interface(tmp_path: Path) -> None:
     np.testing.assert_allclose(report["mean"]["l2"], [np.square(s - inputs).mean() for s in small], rtol=1e-4)
 
     estimates = [np.broadcast_to(model.average.y, inputs.shape), *small]
-    change = [np.abs(after - before).mean(axis=(0, 3)) for before, after in zip(estimates, small, strict=False)]
+    change = [np.abs(after - before).mean(axis=(0, 3)) for before, after in pairwise(estimates)]
     with np.load(output / "change.npz") as file:
         np.testing.assert_allclose(file["maps"], change, atol=1e-5)
     amounts = np.mean(change, axis=(1, 2))
