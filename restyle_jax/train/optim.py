@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.train.config import EncoderTraining
@@ -139,10 +140,12 @@ def lookahead(sync_period: int = 6, sync_rate: float = 0.5) -> optax.GradientTra
         count = state.count + 1
         slow = jax.tree.map(lambda slow, p: jnp.where(state.count == 0, p, slow), state.slow, params)
         sync = count % sync_period == 0
-        ahead = jax.tree.map(lambda s, p, u: s + sync_rate * (p + u - s), slow, params, updates)
-        updates = jax.tree.map(lambda a, p, u: jnp.where(sync, a - p, u), ahead, params, updates)
-        slow = jax.tree.map(lambda a, s: jnp.where(sync, a, s), ahead, slow)
-        return updates, LookaheadState(count, slow)
+        slow = jax.tree.map(lambda s, p, u: jnp.where(sync, s + sync_rate * (p + u - s), s), slow, params, updates)
+        # The weights follow from the new slow ones: were both computed from the old, neither could be overwritten in place.
+        slow = lax.optimization_barrier(slow)
+        return jax.tree.map(lambda s, p, u: jnp.where(sync, s - p, u), slow, params, updates), LookaheadState(
+            count, slow
+        )
 
     return optax.GradientTransformation(init, update)
 

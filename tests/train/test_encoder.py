@@ -11,15 +11,16 @@ import pytest
 from flax import nnx
 
 import restyle_jax as rs
+from experiments.benchmarks.planned import shapes
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
-from restyle_jax.train.encoder import EncoderTrainer
 from restyle_jax.train.encoder_task import assemble, encoder_task, start_model
 from restyle_jax.train.objective import Objective
+from restyle_jax.train.plan import tree_bytes
 from tests import networks, tiny
 
 STYLES, DIM, SIDE, BATCH = 6, 32, 32, 4
@@ -193,34 +194,20 @@ def test_a_generator_of_another_size_than_the_encoder_is_refused():
 
 
 def test_memory_does_not_grow_with_the_number_of_steps():
-    """The compiler's plan for the real IR-SE50 and a 256-px generator: N = 10 within five percent of N = 2.
+    """The compiler's plan of the published step: IR-SE50, LPIPS, Ranger, a 256-px generator, batch 8.
 
-    N = 1, which is not a loop, needs no second buffer for the sum of the gradients; that is the only difference.
+    N = 10 needs what N = 1 needs, and the sum of the gradients: while that waits for the next step, the pictures of that
+    step are in memory, too. Nothing else, such as a second copy of the weights, is added.
     """
-    encoder = EncoderConfig("backbone", "irse50", 14)
-    graph, params, stats = nnx.split(
-        nnx.eval_shape(lambda: Encoder(encoder, rngs=nnx.Rngs(0))), nnx.Param, nnx.BatchStat
-    )
-    sizes = GeneratorConfig.rosinality(256)
-    generator, arrays = nnx.split(nnx.eval_shape(lambda: Generator(sizes, rngs=nnx.Rngs(0))))
-    plain = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (params, stats, arrays))
-    frozen = {
-        "generator": plain[2],
-        "w_avg": jax.ShapeDtypeStruct((14, 512), jnp.float32),
-        "y_avg": jax.ShapeDtypeStruct((1, 256, 256, 3), jnp.float32),
-        "losses": {},
-    }
-    picture = jax.ShapeDtypeStruct((2, 256, 256, 3), jnp.float32)
+    config = EncoderTraining()
     planned = {}
-    for count in (2, 10):
-        config = EncoderTraining(steps_per_image=count, lpips=0)
-        objective, _ = Objective.of(config, {})
-        trainer = EncoderTrainer(config, encoder, 512, graph, generator, None, objective, optim.build(config))
-        state = {"params": {"encoder": plain[0]}, "stats": plain[1], "step": jax.ShapeDtypeStruct((), jnp.int32)}
-
-        def gradient(state, frozen, picture, trainer=trainer):
-            return trainer.gradient(state, frozen, picture, picture, jax.random.key(0))
-
-        planned[count] = jax.jit(gradient).lower(state, frozen, picture).compile().memory_analysis().temp_size_in_bytes
-    print(planned)
-    assert planned[10] <= 1.05 * planned[2]
+    for count in (1, 10):
+        trainer, state, frozen = shapes(
+            dataclasses.replace(config, steps_per_image=count), GeneratorConfig.rosinality(256)
+        )
+        picture = jax.ShapeDtypeStruct((config.batch_size, 256, 256, 3), jnp.float32)
+        step = jax.jit(trainer.step, donate_argnums=0).lower(state, frozen, {"source": picture, "target": picture})
+        quickly = {"xla_backend_optimization_level": 0}  # concerns the machine code only, which is not run
+        planned[count] = step.compile(compiler_options=quickly).memory_analysis().temp_size_in_bytes
+    print(planned, tree_bytes(state["params"]))
+    assert planned[10] <= 1.05 * (planned[1] + tree_bytes(state["params"]))

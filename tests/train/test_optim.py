@@ -16,6 +16,7 @@ from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.ops.convolution import conv2d
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
+from restyle_jax.train.plan import tree_bytes
 from tests import networks, recipe
 from tests.networks import latent, nhwc
 
@@ -251,6 +252,20 @@ def test_one_compiled_step_with_donated_state_serves_every_stage():
     assert len(compiled) == 1
     np.testing.assert_array_equal(state[1]["heads.linear.kernel"].count, [3, 2, 1])
     np.testing.assert_array_equal(state[1]["trunk.bias"].count, 3)
+
+
+def test_an_update_in_place_copies_no_weights():
+    """With everything donated, the compiler plans at most one update beside it, which it may free before the next array."""
+    optimizer = optim.ranger(1e-3)
+    params = {f"trunk{i}.kernel": jax.ShapeDtypeStruct((3, 3, 64, 64), jnp.float32) for i in range(3)}
+
+    def step(params: Any, state: Any, gradients: Any) -> tuple[Any, Any]:
+        updates, state = optimizer.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state
+
+    state = jax.eval_shape(optimizer.init, params)
+    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, params).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 1.1 * tree_bytes(params)
 
 
 def test_adam_is_torchs():
