@@ -40,6 +40,8 @@ def test_feature_distance():
 def test_norms_are_of_each_sample():
     w, w_avg = normal(3, 5, 8), normal(5, 8)
     np.testing.assert_allclose(w_norm(w, w_avg), [np.linalg.norm(sample - w_avg) for sample in w], rtol=1e-6)
+    direction = (w - w_avg) / np.linalg.norm(w - w_avg, axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(jax.grad(lambda w: w_norm(w, w_avg).sum())(w), direction, atol=1e-6)
     expected = np.linalg.norm(w[:, 1:] - w[:, :1], axis=-1)
     np.testing.assert_allclose(delta_norms(w), expected, rtol=1e-6)
     for stage in range(5):
