@@ -52,6 +52,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "restyle_psp_ffhq": {**RESTYLE_PSP, **FACES},
     "restyle_psp_cars": {**RESTYLE_PSP, **OTHERS, **CAR},
     "restyle_psp_church": {**RESTYLE_PSP, **OTHERS},
+    "restyle_psp_horse": {**RESTYLE_PSP, **OTHERS},  # by the rules of the other domains; the paper has no such run
     "restyle_psp_wild": {**RESTYLE_PSP, **OTHERS},
     "restyle_psp_toonify": {**RESTYLE_PSP, **FACES, **TOON, "eval_every": 1000, "save_every": 1000},
     "restyle_e4e_ffhq": {**RESTYLE_E4E, **FACES},
