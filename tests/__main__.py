@@ -8,7 +8,7 @@ CHECKS = (
     ["ruff", "format", "--check", "--quiet", "."],
     ["ruff", "check", "--quiet", "."],
     ["basedpyright", "--pythonpath", sys.executable],
-    ["pytest", "-n", "auto", "--dist", "loadfile"],
+    ["pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"],
 )
 
 

@@ -1,7 +1,48 @@
-"""Every comparison is made in float32 proper: on accelerators the default matrix product rounds its inputs."""
+"""How tests compute: float32 proper, as accelerators round the inputs of matrix products by default; and quick compilation."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# A small program spends half of its time in LLVM's optimisations. Tests, and the processes that they start, do without; those
+# in COMPARED, which compare numbers with other code or with other ways to compute them, run what users run.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import restyle_jax  # noqa: F401, I001  (before jax: it chooses the convolutions of the CPU backend)
 
 import jax
+import pytest
+
+COMPARED = ("losses", "nets", "ops", "parity", "train/test_coach.py")
+
+# Begun first, so that no worker is left alone with them at the end.
+LONG = (
+    "train/test_coach.py",
+    "parity/test_loops.py",
+    "nets/test_encoders.py",
+    "train/test_encoder.py",
+    "nets/test_stylegan2.py",
+)
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (*LONG, module(item.path)).index(module(item.path)))
+
+
+def module(path: Path) -> str:
+    return path.relative_to(Path(__file__).parent).as_posix()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def machine_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Optimise the programs of a module in COMPARED, and take none that was compiled otherwise."""
+    if not module(request.path).startswith(COMPARED):
+        yield
+        return
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", True)
