@@ -65,8 +65,8 @@ def render(factors: Factors, resolution: int) -> np.ndarray:
     """Draw uint8[B, resolution, resolution, 3], RGB, from the factors of B pictures (see `drawing.factors`).
 
     A picture does not depend on the others of its batch, and pictures of different resolutions show the same. Other keys
-    than those of FACTORS are ignored. About 600 pictures a second at 64 px on one core of a 2024 processor (in batches of
-    16 or more; 160 one by one); beyond the result, memory is that of 16 pictures of 64 px, or of one larger picture.
+    than those of FACTORS are ignored. One core draws about 660 pictures a second at 64 px in batches of 16 or more, and 160
+    one by one. Beyond the result it takes 15 MB of memory, or 120 MB at 1024 px, whatever the size of the batch.
 
     Raises:
       ValueError: the resolution is not from 8 to 4096; a factor is missing or out of range (all are named).

@@ -12,7 +12,7 @@ def ears(face: Face) -> None:
     size = face["ear_size"]
     for side in (-1, 1):
         # The near ear comes out from behind the head, the far one goes.
-        x = side * face["head_width"] - 0.13 * face["sin_yaw"]
+        x = side * face["head_width"] - 0.03 * face["sin_yaw"]
         width, height = 0.085 * size, 0.135 * size * low
         window = face.window(x, y, 0.2, 0.4)
         lit = 1 + 0.18 * face["light_strength"] * (side * face["light_x"])
@@ -29,7 +29,7 @@ def earrings(face: Face) -> None:
             continue
         _, y, _, low = part.place(0, -0.02)
         for side in (-1, 1):
-            x = side * (part["head_width"] + 0.02) - 0.13 * part["sin_yaw"]
+            x = side * (part["head_width"] + 0.02) - 0.03 * part["sin_yaw"]
             seen = np.clip(1.3 - side * 4 * part["sin_yaw"], 0, 1)
             window = part.window(x, y + 0.13 * part["ear_size"] * low + radius, 0.12, 0.12)
             if kind == "studs":

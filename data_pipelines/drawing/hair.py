@@ -90,9 +90,9 @@ def hair_in_front(face: Face) -> None:
             away = side * part["sin_yaw"]
             x = side * (part["head_width"] + 0.03 + 0.05 * np.clip(away, 0, 1) + 0.12 * np.clip(away, -1, 0))
             window = part.window(x, 0.0, 0.28, 0.75)
-            bent = window.x + side * 0.35 * (window.y - 0.1) * (window.y - 0.1)
+            below = np.maximum(window.y - 0.1, 0)
             wide = (0.05 + 0.5 * part["volume"]) * np.clip(1 - away, 0.5, 1.3)
-            lock = ellipse(bent, window.y + 0.1 - length * 0.3, wide, length)
+            lock = ellipse(window.x + side * 0.35 * below * below, window.y - 0.5 * length, wide, 0.85 * length)
             window.fill(lock, _hair(part, window, window.x * 7))
 
 

@@ -131,11 +131,11 @@ def _beanie(face: Face, window: Window, colour: Array, x: Array, y: Array, bend:
 
 
 def _cap(face: Face, window: Window, colour: Array, x: Array, y: Array, bend: Array) -> None:
-    dome = np.maximum(face.outline[window.at] - 0.07, (y - bend * x * x) * 0.9)
+    dome = np.maximum(face.outline[window.at] - 0.07, (y - 0.5 * bend * x * x) * 0.9)
     window.fill(dome, colour)
     window.line(np.maximum(abs(x - 0.08 * face["sin_yaw"]), dome + 0.03), 0.008, colour * 0.72, 0.7)
     x = x - 0.25 * face["sin_yaw"]
-    visor = ellipse(x, y - 0.03 + 0.25 * face["sin_pitch"] + 0.5 * x * x, face["head_width"] * 0.82, 0.075)
+    visor = ellipse(x, y - 0.01 + 0.15 * face["sin_pitch"] + 0.5 * x * x, face["head_width"] * 0.82, 0.075)
     window.fill(visor, colour * 0.72)
 
 
