@@ -11,7 +11,7 @@ from data_pipelines.folder import ImageError, Photo, list_photos
 TEST_SHARE = 0.05
 
 Encoded = dict[str, bytes]
-"""The bytes of a picture's files by role: `image`, and `source` in paired data sets."""
+"""The bytes of a picture's files by role: `image`, `source` in paired data sets, and where they are known `factors`, JSON."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Layout:
-    """The splits found in a download. square: pictures of this data set are square. notes: what the user should know."""
+    """The splits found in a download. square: pictures of this data set are square. paired: they have a `source`. factors:
+    they have `factors`. notes: what the user should know."""
 
     splits: dict[str, Split]
     square: bool = False
     paired: bool = False
+    factors: bool = False
     notes: list[str] = field(default_factory=list)
 
 

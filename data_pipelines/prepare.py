@@ -46,25 +46,38 @@ TOLERATED_DAMAGED = 10
 
 
 def prepare(name: str, source_dir: Path, target_dir: Path, *, workers: int = 2, progress: bool = True) -> Manifest:
-    """Make a data set from a download; `tfds.builder_from_directory(target_dir)` and `open_split` read it.
+    """Make a data set from a download, see `write_data_set`.
+
+    name: one of DATA_SETS.
+
+    Raises:
+      ImageError: the source is not laid out as DATA_SETS says, and what `write_data_set` raises.
+    """
+    if name not in DATA_SETS:
+        raise ImageError(f"{name}: there is no such data set. Known: {', '.join(DATA_SETS)}.")
+    return write_data_set(name, partial(DATA_SETS[name][0], source_dir), target_dir, workers=workers, progress=progress)
+
+
+def write_data_set(
+    name: str, find: Callable[[], Layout], target_dir: Path, *, workers: int = 2, progress: bool = True
+) -> Manifest:
+    """Write the pictures that `find` returns; `tfds.builder_from_directory(target_dir)` and `open_split` read them.
 
     Every picture is decoded once. Damaged ones are left out and named in the result, in the order of the files; the names
     and files of all others are stored unchanged, and read again at the end to verify the checksums. The data set appears
     under its name only when it is complete: until then it grows in a hidden folder beside it, which the next run removes
     if this one is killed.
 
-    name: one of DATA_SETS. workers: threads that read and decode. progress: whether to show a progress bar in a terminal.
+    workers: threads that read and decode. progress: whether to show a progress bar in a terminal.
 
     Raises:
-      ImageError: the source is not laid out as DATA_SETS says; too many pictures are damaged (more than 10 and than one
-        percent of a split), or all of them; the target is not empty; it cannot be written, for example because the disk is full.
+      ImageError: too many pictures are damaged (more than 10 and than one percent of a split), or all of them; the target is
+        not empty; it cannot be written, for example because the disk is full.
     """
-    if name not in DATA_SETS:
-        raise ImageError(f"{name}: there is no such data set. Known: {', '.join(DATA_SETS)}.")
     if target_dir.exists() and (not target_dir.is_dir() or any(target_dir.iterdir())):
         state = "already holds a prepared data set" if is_prepared(target_dir) else "exists and is not an empty folder"
         raise ImageError(f"{target_dir}: {state}. Remove it first, or choose another place.")
-    layout = DATA_SETS[name][0](source_dir)
+    layout = find()
     with _complete_or_nothing(target_dir) as folder:
         left_out: list[LeftOut] = []
         records = _write(name, layout, folder, left_out, workers, progress)
@@ -135,12 +148,14 @@ def _write(
     features: dict[str, tfds.features.FeatureConnector] = {"image": tfds.features.Image(), "name": tfds.features.Text()}
     if layout.paired:
         features["source"] = tfds.features.Image(shape=(None, None, None))
+    if layout.factors:
+        features["factors"] = tfds.features.Text()
     identity = DatasetIdentity(
         name=name, version=tfds.core.Version(VERSION), data_dir=str(folder), module_name=__name__
     )
     info = tfds.core.DatasetInfo(
         builder=identity,
-        description=f"{name}: pictures as downloaded, prepared by `restyle data prepare`",
+        description=f"{name}: written by `restyle data prepare`",
         features=tfds.features.FeaturesDict(features),
         disable_shuffling=True,
     )
@@ -193,12 +208,9 @@ def _check(picture: tuple[str, Callable[[], Encoded]]) -> tuple[str, Encoded | I
     name, read = picture
     try:
         encoded = read()
-        for role, content in encoded.items():
-            decode(
-                BytesIO(content),
-                name if role == "image" else f"{name} ({role})",
-                as_stored if role == "source" else to_rgb,
-            )
+        decode(BytesIO(encoded["image"]), name, to_rgb)
+        if "source" in encoded:
+            decode(BytesIO(encoded["source"]), f"{name} (source)", as_stored)
     except OSError as error:
         return name, ImageError(f"{name}: cannot be read ({error.strerror or error}).")
     except ImageError as error:

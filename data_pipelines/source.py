@@ -1,5 +1,6 @@
 """Where pictures are read from: folders, folders of pairs, and prepared TFDS data sets (ArrayRecord); random access."""
 
+import json
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -138,6 +139,17 @@ class PreparedSource:
             return self.read(index)[0]
         except ImageError:
             return f"record {index} of {self._split}"
+
+    def factors(self, index: int) -> dict[str, float]:
+        """What is known about a picture, by name: numbers; discrete ones as integers.
+
+        Raises:
+          ImageError: the record is damaged, or the data set was not prepared with factors.
+        """
+        name, encoded = self.read(index)
+        if "factors" not in encoded:
+            raise ImageError(f"{self._folder}: {name} has no factors. Only drawn data sets (avatars) have them.")
+        return json.loads(encoded["factors"])
 
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `Source`."""

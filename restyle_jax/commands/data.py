@@ -6,7 +6,7 @@ from typing import Any
 
 from restyle_jax.commands.arguments import add_command, failed, integer
 
-DATA_SETS = ("ffhq", "celeba_hq", "cars", "lsun_church", "lsun_horse", "lsun_bedroom", "afhq_wild", "folder")
+DATA_SETS = ("ffhq", "celeba_hq", "cars", "lsun_church", "lsun_horse", "lsun_bedroom", "afhq_wild", "folder", "avatars")
 
 PREPARE = """\
 what --from must hold:
@@ -24,6 +24,10 @@ what --from must hold:
                 the test split; for pairs (sketches, label maps, ...) source/ and target/ in
                 train/ and in test/, with equal file names
 
+avatars needs no --from: its faces are drawn from named factors (head, hair, smile, glasses, yaw, light,
+...; data_pipelines/drawing/factors.py lists them), which are written beside every picture.
+Training and test pictures show different identities, with four pictures each.
+
 It writes a TFDS data set (ArrayRecord files) with the files of the pictures as they are, their
 number and checksums (checksums.json). Damaged pictures are left out and named. The folder appears
 when everything is complete. Training also reads plain folders; a prepared data set is one thing
@@ -31,6 +35,7 @@ to copy and to verify, and is read as fast from a network disk.
 
 example:
   restyle data prepare ffhq --from downloads/ffhq --to data/ffhq
+  restyle data prepare avatars --to data/avatars --resolution 64 --count 60000
 """
 
 CHECK = """\
@@ -49,21 +54,45 @@ def add_data(commands: Any) -> None:
         "data", help="prepare and check training pictures", description="Prepare and check training pictures."
     )
     actions = data.add_subparsers(title="commands", metavar="<command>", required=True)
-    prepare = add_command(actions, "prepare", "make a data set from a download", PREPARE, _prepare)
+    prepare = add_command(actions, "prepare", "make a data set from a download, or draw one", PREPARE, _prepare)
     prepare.add_argument("name", choices=DATA_SETS, metavar="NAME", help="one of " + ", ".join(DATA_SETS))
-    prepare.add_argument("--from", dest="source", required=True, type=Path, metavar="DIR", help="the download")
+    prepare.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the download")
     prepare.add_argument("--to", dest="target", required=True, type=Path, metavar="DIR", help="a new folder")
     prepare.add_argument(
         "--workers", type=integer(1), default=2, metavar="N", help="threads that read and decode (default: 2)"
+    )
+    prepare.add_argument(
+        "--resolution", type=integer(8), metavar="R", help="avatars: width and height in pixels (default: 64)"
+    )
+    prepare.add_argument(
+        "--count",
+        type=integer(1),
+        metavar="N",
+        help="avatars: number of training pictures (default: 60000); test pictures are a tenth as many",
     )
     check = add_command(actions, "check", "look for pictures that would spoil a training", CHECK, _check)
     check.add_argument("folder", type=Path, metavar="DIR", help="a folder of pictures, or a prepared data set")
 
 
 def _prepare(parsed: argparse.Namespace) -> int:
-    from data_pipelines.prepare import prepare
+    from data_pipelines.avatars import layout
+    from data_pipelines.prepare import prepare, write_data_set
 
-    print(prepare(parsed.name, parsed.source, parsed.target, workers=parsed.workers).text())
+    if parsed.name == "avatars":
+        if parsed.source is not None:
+            return failed("avatars are drawn, not read from a download: leave out --from.")
+        try:
+            pictures = layout(parsed.resolution or 64, parsed.count or 60_000)
+        except ValueError as error:
+            return failed(f"avatars: {error}.")
+        result = write_data_set(parsed.name, lambda: pictures, parsed.target, workers=parsed.workers)
+    elif parsed.source is None:
+        return failed(f"{parsed.name} needs --from, the folder of the download; --help says what it must hold.")
+    elif parsed.resolution or parsed.count:
+        return failed(f"--resolution and --count are for avatars; pictures of {parsed.name} are taken as they are.")
+    else:
+        result = prepare(parsed.name, parsed.source, parsed.target, workers=parsed.workers)
+    print(result.text())
     print(f"Wrote {parsed.target}")
     return 0
 
