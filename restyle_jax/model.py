@@ -13,7 +13,8 @@ from flax import nnx
 from restyle_jax import refine
 from restyle_jax.nets.discriminators import Discriminator
 from restyle_jax.nets.encoders import Encoder
-from restyle_jax.nets.stylegan2 import Generator, broadcast_styles, truncate
+from restyle_jax.nets.style_based import broadcast_styles, truncate
+from restyle_jax.nets.stylegan2 import Generator
 from restyle_jax.ops import images as image_ops
 from restyle_jax.refine import Estimate, Geometry, Inversion
 

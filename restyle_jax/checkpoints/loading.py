@@ -22,7 +22,8 @@ from restyle_jax.nets.discriminators import Discriminator
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
+from restyle_jax.nets.style_based import mean_w
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.refine import Geometry
 
 AnyPath = str | os.PathLike[str]
