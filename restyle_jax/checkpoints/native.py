@@ -70,6 +70,8 @@ def read_config(directory: Path) -> dict[str, Any]:
             file, found=f"version {config.get('version')!r} of the format", expected=f"version {VERSION}",
             remedy="update restyle_jax, or convert the original file again",
         )  # fmt: skip
+    if not isinstance(config.get("metadata") or {}, dict):
+        raise _damaged(file, f"metadata = {config['metadata']!r}")
     return config
 
 
