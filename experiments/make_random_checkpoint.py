@@ -21,7 +21,8 @@ import restyle_jax as rs
 from restyle_jax.checkpoints.modules import Blueprint
 from restyle_jax.checkpoints.opts import CARS
 from restyle_jax.nets.encoders import OFFICIAL, Encoder, EncoderConfig
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
+from restyle_jax.nets.style_based import mean_w
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 
 # Encoders that see only the photo, not the current reconstruction.
 SINGLE_PASS = ("Encoder4Editing",)

@@ -30,7 +30,8 @@ from data_pipelines.folder import list_photos, read_photo
 from restyle_jax.checkpoints.modules import Blueprint
 from restyle_jax.jobs.train_encoder import train_encoder
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
+from restyle_jax.nets.style_based import mean_w
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.ops.images import to_bytes
 from restyle_jax.train.config import EncoderTraining
 

@@ -13,7 +13,8 @@ from flax import nnx
 from restyle_jax import refine
 from restyle_jax.nets.discriminators import Discriminator
 from restyle_jax.nets.encoders import Encoder
-from restyle_jax.nets.stylegan2 import Generator, broadcast_styles, truncate
+from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.style_based import broadcast_styles, truncate
 from restyle_jax.ops import images as image_ops
 from restyle_jax.refine import Estimate, Geometry, Inversion
 
@@ -42,7 +43,7 @@ class Model:
     def require_generator(self) -> tuple[Generator, jax.Array]:
         """The generator and w_avg. Raises ValueError if the checkpoint had none."""
         if self.generator is None or self.w_avg is None:
-            raise ValueError(f"{self.name} has no generator; use a ReStyle, pSp, e4e or StyleGAN2 generator checkpoint")
+            raise ValueError(f"{self.name} has no generator; use a ReStyle, pSp, e4e or generator checkpoint")
         return self.generator, self.w_avg
 
     def require_encoder(self) -> Encoder:

@@ -20,7 +20,8 @@ from flax import nnx
 from jax import lax
 
 from restyle_jax.nets.encoders import Encoder
-from restyle_jax.nets.stylegan2 import Generator, Noise
+from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.style_based import Noise
 from restyle_jax.ops.resample import block_mean
 
 

@@ -94,6 +94,12 @@ def discriminator(narrow: int = 4, seed: int = 0) -> State:
     return values(resized(entries("sg2_discriminator/d32"), resolution=32, narrow=narrow), seed)
 
 
+def stylegan(name: str) -> dict[str, Any]:
+    """The contents of the StyleGAN file that the golden `name` belongs to, in the naming of its source."""
+    state = recipe.build(networks.manifest(f"stylegan1/{name}"))
+    return {"generator_smooth": state} if "genforce" in name else state
+
+
 def checkpoint(
     encoder_type: str,
     *,

@@ -96,7 +96,7 @@ def main() -> None:
 def cases(model: rs.Model, official, batch: int, arguments: argparse.Namespace):
     """(name, FLOP per image, our function, {form: the official function}) of each part; functions return pictures or codes."""
     generator, encoder, geometry = model.generator, model.encoder, model.geometry
-    assert generator is not None and encoder is not None
+    assert isinstance(generator, Generator) and encoder is not None
     random = np.random.default_rng(0)
     w = np.asarray(random.standard_normal((batch, generator.config.num_styles, 512)) * 0.5, np.float32)
     x = np.asarray(random.uniform(-1, 1, (batch, geometry.height, geometry.width, 6)), np.float32)

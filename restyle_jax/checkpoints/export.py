@@ -15,15 +15,27 @@ from restyle_jax.checkpoints.native import writing
 from restyle_jax.checkpoints.opts import CARS, official_name
 from restyle_jax.convert import engine, torch_file
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.convert.tables import stylegan as stylegan_tables
 from restyle_jax.model import Model
+from restyle_jax.nets import stylegan
 from restyle_jax.nets.encoders import EncoderConfig
-from restyle_jax.nets.stylegan2 import GeneratorConfig
+from restyle_jax.nets.generators import GeneratorConfig
+from restyle_jax.nets.style_based import channel_widths
 from restyle_jax.refine import Geometry
 
-Format = Literal["restyle", "rosinality"]
+Format = Literal["restyle", "rosinality", "idinvert", "genforce"]
+CODE = {
+    "restyle": "ReStyle, pSp and e4e",
+    "rosinality": "rosinality",
+    "idinvert": "idinvert_pytorch",
+    "genforce": "genforce",
+}
 
 # What the constructors in the official repositories hard-code.
 STYLE_DIM, MAPPING_LAYERS, CHANNEL_MULTIPLIER, TRUNK_WIDTH, HEAD_CONVS = 512, 8, 2, 64, 4
+
+# How idinvert_pytorch truncates; genforce takes it as arguments.
+PSI, CUTOFF = 0.7, 8
 
 
 def export_torch(
@@ -32,20 +44,21 @@ def export_torch(
     """Write a PyTorch checkpoint that the official code loads with `strict=True`. PyTorch itself is not needed.
 
     format: "restyle" for a ReStyle, pSp or e4e checkpoint {state_dict, opts, latent_avg}; "rosinality" for a StyleGAN2 one
-        {g_ema, latent_avg[, d]}. Keys come in the official order, with noise maps, FIR buffers and batch counts.
+        {g_ema, latent_avg[, d]}; "idinvert" or "genforce" for a StyleGAN generator, as a bare state dict or
+        {generator_smooth}. Keys come in the official order, with noise maps, FIR buffers and batch counts.
     overwrite: replace an existing file.
     The file appears complete or not at all. Raises CheckpointError if the official code could not represent the model, naming
     every reason; if the file exists; or if it cannot be written.
     """
     path = Path(path)
-    if format not in ("restyle", "rosinality"):
-        raise ValueError(f"format is {format!r}, expected 'restyle' or 'rosinality'")
-    obstacles = _restyle_obstacles(model) if format == "restyle" else _rosinality_obstacles(model)
+    if format not in CODE:
+        raise ValueError(f"format is {format!r}, expected one of {', '.join(CODE)}")
+    obstacles = _obstacles(model, format)
     if obstacles:
         raise CheckpointError.explain(
             path,
             found=f"that {model.name} has " + "; ".join(obstacles),
-            expected=f"what the official {'ReStyle, pSp and e4e' if format == 'restyle' else 'rosinality'} code can build",
+            expected=f"what the official {CODE[format]} code can build",
             remedy="keep the model in our own format",
         )
     if path.is_dir() or (path.exists() and not overwrite):
@@ -53,7 +66,13 @@ def export_torch(
             path, found="something that already exists", expected="the name of a new file", remedy="choose another name"
         )
     _warn_of_differences(model, format)
-    tree = restyle_tree(model) if format == "restyle" else rosinality_tree(model)
+    make = {
+        "restyle": restyle_tree,
+        "rosinality": rosinality_tree,
+        "idinvert": idinvert_tree,
+        "genforce": genforce_tree,
+    }
+    tree = make[format](model)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
@@ -61,6 +80,13 @@ def export_torch(
             with fresh.open("xb") as file:
                 torch_file.write(file, tree)
             fresh.replace(path)
+
+
+def usual_format(model: Model) -> Format:
+    """The format in which a model is passed on unless somebody asks for another one."""
+    if model.encoder is not None or model.generator is None:
+        return "restyle"
+    return "idinvert" if isinstance(model.generator.config, stylegan.GeneratorConfig) else "rosinality"
 
 
 def restyle_tree(model: Model) -> dict[str, Any]:
@@ -83,15 +109,42 @@ def restyle_tree(model: Model) -> dict[str, Any]:
 def rosinality_tree(model: Model) -> dict[str, Any]:
     """The contents of a rosinality checkpoint, as nested dicts of numpy arrays in torch's layout."""
     generator, w_avg = model.require_generator()
-    rows = np.asarray(w_avg, np.float32)
     tree: dict[str, Any] = {
         "g_ema": engine.write(sizes.generator_table(generator.config), flat_arrays(generator)),
-        "latent_avg": rows[0] if (rows == rows[0]).all() else rows.mean(0),
+        "latent_avg": _single(w_avg),
     }
     if model.discriminator is not None:
         table = sizes.discriminator_table(model.discriminator.config)
         tree["d"] = engine.write(table, flat_arrays(model.discriminator))
     return tree
+
+
+def idinvert_tree(model: Model) -> dict[str, Any]:
+    """The state dict of an idinvert_pytorch generator, as numpy arrays in torch's layout."""
+    generator, w_avg = model.require_generator()
+    coefficients = np.ones((1, generator.config.num_styles, 1), np.float32)
+    coefficients[:, :CUTOFF] = PSI
+    ignored = {stylegan_tables.AVERAGE: _single(w_avg), stylegan_tables.COEFFICIENTS: coefficients}
+    return engine.write(sizes.generator_table(generator.config, "idinvert"), flat_arrays(generator), ignored)
+
+
+def genforce_tree(model: Model) -> dict[str, Any]:
+    """The contents of a genforce checkpoint, as nested dicts of numpy arrays in torch's layout."""
+    generator, w_avg = model.require_generator()
+    average = np.asarray(w_avg, np.float32).reshape(-1) if _keeps_all_averages(generator.config) else _single(w_avg)
+    table = sizes.generator_table(generator.config, "genforce")
+    return {"generator_smooth": engine.write(table, flat_arrays(generator), {stylegan_tables.AVERAGE: average})}
+
+
+def _single(w_avg: Any) -> np.ndarray:
+    """f32[K, w_dim] -> f32[w_dim]: the one row, or the mean of different ones."""
+    rows = np.asarray(w_avg, np.float32)
+    return rows[0] if (rows == rows[0]).all() else rows.mean(0)
+
+
+def _keeps_all_averages(config: GeneratorConfig) -> bool:
+    """Whether genforce's code has a w_avg for each style of this generator."""
+    return isinstance(config, stylegan.GeneratorConfig) and config.distinct_styles
 
 
 def _opts(model: Model, encoder: EncoderConfig, generator: GeneratorConfig) -> dict[str, Any]:
@@ -117,6 +170,15 @@ def _opts(model: Model, encoder: EncoderConfig, generator: GeneratorConfig) -> d
         "n_styles": generator.num_styles,
     }
     return {**defaults, **kept, **facts}
+
+
+def _obstacles(model: Model, format: Format) -> list[str]:
+    match format:
+        case "restyle":
+            return _restyle_obstacles(model)
+        case "rosinality":
+            return _rosinality_obstacles(model)
+    return _stylegan_obstacles(model, format)
 
 
 def _restyle_obstacles(model: Model) -> list[str]:
@@ -156,7 +218,26 @@ def _rosinality_obstacles(model: Model) -> list[str]:
     return obstacles
 
 
+def _stylegan_obstacles(model: Model, format: Format) -> list[str]:
+    """Why the constructors of idinvert_pytorch and genforce cannot make this generator."""
+    if model.generator is None or model.w_avg is None:
+        return ["no generator"]
+    config = model.generator.config
+    if not isinstance(config, stylegan.GeneratorConfig):
+        return ["a StyleGAN2 generator in place of StyleGAN"]
+    obstacles, channels = [], config.channels
+    if channels != channel_widths(config.resolution, channels[-1] * config.resolution, channels[0]):
+        obstacles.append(f"channels {channels}, which are not min(base / resolution, maximum)")
+    if format == "idinvert" and config.mapping_width != channels[0]:
+        obstacles.append(
+            f"a mapping network of width {config.mapping_width} in place of {channels[0]}, as the 4-px block"
+        )
+    return obstacles
+
+
 def _generator_obstacles(config: GeneratorConfig) -> list[str]:
+    if isinstance(config, stylegan.GeneratorConfig):
+        return ["a StyleGAN generator in place of StyleGAN2"]
     obstacles = []
     if config.label_dim:
         obstacles.append(f"a generator conditional on {config.label_dim} labels")
@@ -176,13 +257,13 @@ def _multiplier(channels: tuple[int, ...]) -> int | None:
 
 def _warn_of_differences(model: Model, format: Format) -> None:
     """Say what the official code computes differently from this model, although every array has its place."""
-    generator, discriminator = model.generator, model.discriminator
-    if generator is not None and generator.config.conv_clamp is not None:
-        _warn(
-            model,
-            f"clamps activations at {generator.config.conv_clamp}; the official code does not, where one is larger",
-        )
-    if format == "restyle":
+    discriminator, config = model.discriminator, model.require_generator()[0].config
+    if isinstance(config, stylegan.GeneratorConfig):
+        if config.final_tanh != (format == "idinvert" and config.distinct_styles):
+            _warn(model, f"needs final_tanh={config.final_tanh} in the official code, which the file does not say")
+    elif config.conv_clamp is not None:
+        _warn(model, f"clamps activations at {config.conv_clamp}; the official code does not, where one is larger")
+    if format == "restyle" or (format == "genforce" and _keeps_all_averages(config)):
         return
     if discriminator is not None and discriminator.config.stddev_group != 4:
         _warn(

@@ -13,16 +13,16 @@ import numpy as np
 from flax import nnx
 
 from restyle_jax.checkpoints import native, opts, sizes
-from restyle_jax.checkpoints.modules import Blueprint
+from restyle_jax.checkpoints.modules import NETWORKS, Blueprint
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
-from restyle_jax.nets.discriminators import Discriminator
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.generators import Generator, GeneratorConfig
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, mean_w
+from restyle_jax.nets.style_based import mean_w
 from restyle_jax.refine import Geometry
 
 AnyPath = str | os.PathLike[str]
@@ -31,14 +31,13 @@ ExtraChannels = Literal["normal", "zero", "copy", "fresh"]
 # Samples of z behind an estimated w_avg, as in pSp and ReStyle, and the seed of the draw.
 MEAN_SAMPLES, MEAN_SEED = 100_000, 0
 
-AVERAGE_APART = engine.Ignored(detect.NVLABS_AVERAGE, "w_avg is kept beside the network")
-
 
 def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
     """The networks of a checkpoint, of any supported kind.
 
     path: a directory that `save` wrote; or an official file: ReStyle, pSp or e4e, a StyleGAN2 generator in rosinality's
-        names, an NVlabs StyleGAN2 network pickle. Nothing from a file is ever executed.
+        names, an NVlabs StyleGAN2 network pickle, a StyleGAN generator of idinvert_pytorch or genforce. Nothing from a
+        file is ever executed.
     dtype: in which the networks compute; their parameters stay float32.
     encoder_type: the official class of the encoder, for files whose opts do not say it or say it wrongly. Only needed to
         tell e4e's encoders from the others with the same tensors.
@@ -81,15 +80,13 @@ class _Loader:
         geometry, absolute = Geometry(), False
         if contents.generator is not None:
             config, table = sizes.generator(contents, self.file)
-            parts["generator"] = self.part("generator", Generator, config, [*table, AVERAGE_APART])
+            parts["generator"] = self.part("generator", config, table)
             if contents.encoder is not None:
                 settings = self.settings(config, encoder_type)
                 geometry, absolute = settings.geometry, settings.absolute
-                parts["encoder"] = self.part("encoder", Encoder, *self.encoder(settings, config.num_styles))
+                parts["encoder"] = self.part("encoder", *self.encoder(settings, config.num_styles))
         if contents.discriminator is not None:
-            parts["discriminator"] = self.part(
-                "discriminator", Discriminator, *sizes.discriminator(contents, self.file)
-            )
+            parts["discriminator"] = self.part("discriminator", *sizes.discriminator(contents, self.file))
         networks = self.networks(parts)
         return Model(
             **networks,
@@ -115,10 +112,10 @@ class _Loader:
         state = self.contents.encoder or {}
         return sizes.encoder(state, self.file, progressive=settings.progressive, num_styles=num_styles)
 
-    def part(self, role: str, kind: Any, config: Any, table: engine.Table) -> _Part:
+    def part(self, role: str, config: Any, table: engine.Table) -> _Part:
         named = engine.prefixed(table, ours=f"{role}.", theirs=self.contents.prefixes.get(role, ""))
         try:
-            return _Part(Blueprint.of(kind, config, self.dtype), named)
+            return _Part(Blueprint.of(NETWORKS[type(config)], config, self.dtype), named)
         except ValueError as error:
             raise sizes.impossible(self.file, error) from error
 
@@ -149,9 +146,11 @@ class _Loader:
         if found is None:
             self.warn(f"has no latent_avg: w_avg is estimated from {MEAN_SAMPLES} samples of its mapping network")
             mean = mean_w(generator.mapping, jax.random.key(MEAN_SEED), MEAN_SAMPLES)
-            return jnp.tile(mean, (config.num_styles, 1))
+            return jnp.broadcast_to(mean, (config.num_styles, config.w_dim))
         # e4e's first cars file has codes for 18 styles, of which its generator uses 16.
         heads = sizes.num_heads(self.contents.encoder or {}) or config.num_styles
+        if found.shape == (config.num_styles * config.w_dim,):  # genforce joins the averages of distinct styles
+            found = found.reshape(config.num_styles, config.w_dim)
         rows = found if found.ndim == 2 else found[None]
         fits = rows.ndim == 2 and rows.shape[0] in (1, config.num_styles, heads) and rows.shape[1] == config.w_dim
         if not (fits and engine.is_float(found)):

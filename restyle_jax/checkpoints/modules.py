@@ -8,6 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from restyle_jax.nets import stylegan, stylegan2
+from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
+
+# The network that each config describes.
+NETWORKS: dict[type, Any] = {
+    stylegan.GeneratorConfig: stylegan.Generator,
+    stylegan2.GeneratorConfig: stylegan2.Generator,
+    EncoderConfig: Encoder,
+    DiscriminatorConfig: Discriminator,
+}
+
 M = TypeVar("M", bound=nnx.Module)
 
 

@@ -16,24 +16,21 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from restyle_jax.checkpoints.modules import Blueprint, flat_arrays
+from restyle_jax.checkpoints.modules import NETWORKS, Blueprint, flat_arrays
 from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
-from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
-from restyle_jax.nets.encoders import Encoder, EncoderConfig
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from restyle_jax.nets.discriminators import DiscriminatorConfig
+from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
 from restyle_jax.refine import Geometry
 
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-NETWORKS = {
-    "generator": (Generator, GeneratorConfig),
-    "encoder": (Encoder, EncoderConfig),
-    "discriminator": (Discriminator, DiscriminatorConfig),
-}
+ROLES = ("generator", "encoder", "discriminator")
+CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -73,13 +70,24 @@ def read_config(directory: Path) -> dict[str, Any]:
             file, found=f"version {config.get('version')!r} of the format", expected=f"version {VERSION}",
             remedy="update restyle_jax, or convert the original file again",
         )  # fmt: skip
+    if not isinstance(config.get("metadata") or {}, dict):
+        raise _damaged(file, f"metadata = {config['metadata']!r}")
     return config
 
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
-    present = {role: kind for role, (_, kind) in NETWORKS.items() if config.get(role) is not None}
-    return {role: _parsed(kind, config[role], role, directory) for role, kind in present.items()}
+    present = {role: config[role] for role in ROLES if config.get(role) is not None}
+    kinds = {"generator": _generator_kind(present.get("generator"), directory), **CONFIGS}
+    return {role: _parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
+
+
+def _generator_kind(fields: Any, directory: Path) -> type[GeneratorConfig]:
+    """The kind of config that a generator's `fields` name, which is taken out of them; StyleGAN2 where they name none."""
+    name = fields.pop("architecture", "stylegan2") if isinstance(fields, dict) else "stylegan2"
+    if name not in list(ARCHITECTURES):
+        raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
+    return ARCHITECTURES[name]
 
 
 def geometry(config: dict[str, Any], directory: Path) -> Geometry:
@@ -121,7 +129,7 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     file = str(directory / WEIGHTS)
     source = reader.read(file).tree
     try:
-        blueprints = {role: Blueprint.of(NETWORKS[role][0], networks[role], dtype) for role in networks}
+        blueprints = {role: Blueprint.of(NETWORKS[type(network)], network, dtype) for role, network in networks.items()}
     except ValueError as error:
         raise _damaged(directory / CONFIG, f"sizes that do not make a network ({error})") from error
     targets: dict[str, engine.Target] = {
@@ -148,7 +156,7 @@ def save(model: Model, directory: str | os.PathLike[str]) -> None:
     Raises CheckpointError if something else is there, or if it cannot be written.
     """
     directory = Path(directory)
-    networks = {role: getattr(model, role) for role in NETWORKS}
+    networks = {role: getattr(model, role) for role in ROLES}
     arrays = {
         f"{role}.{path}": array
         for role, network in networks.items()
@@ -160,7 +168,7 @@ def save(model: Model, directory: str | os.PathLike[str]) -> None:
     config = {
         "format": FORMAT,
         "version": VERSION,
-        **{role: None if network is None else dataclasses.asdict(network.config) for role, network in networks.items()},
+        **{role: None if network is None else _fields(network.config) for role, network in networks.items()},
         "geometry": dataclasses.asdict(model.geometry),
         "metadata": json_able(model.metadata),
     }
@@ -176,6 +184,11 @@ def save(model: Model, directory: str | os.PathLike[str]) -> None:
         if directory.exists():
             directory.rename(Path(scratch) / "old")
         fresh.rename(directory)
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    named = {"architecture": architecture(config)} if isinstance(config, GeneratorConfig) else {}
+    return {**named, **dataclasses.asdict(config)}
 
 
 @contextlib.contextmanager

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from restyle_jax.checkpoints import native, opts, sizes
-from restyle_jax.checkpoints.loading import AVERAGE_APART
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
-from restyle_jax.nets.stylegan2 import GeneratorConfig
+from restyle_jax.nets.generators import GeneratorConfig, architecture
 
 OWN = "restyle_jax directory"
 NEEDED_OPTS = ("encoder_type", "dataset_type")
+# What generators of one architecture have.
+PARTICULAR = ("conv_clamp", "mapping_width", "distinct_styles", "final_tanh")
 # Stored with a network, but not trained.
 BUFFERS = ("noise", "mean", "var", "count")
 
@@ -56,7 +57,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
     generator = None
     if contents.generator is not None:
         generator, table = sizes.generator(contents, file)
-        add("generator", _describe_generator(generator), [*table, AVERAGE_APART])
+        add("generator", _describe_generator(generator), table)
     if contents.encoder is not None:
         add("encoder", *_describe_encoder(contents, file))
     if contents.discriminator is not None:
@@ -125,6 +126,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
 
 def _describe_generator(config: GeneratorConfig) -> dict[str, Any]:
     return {
+        "architecture": architecture(config),
         "resolution": config.resolution,
         "num_styles": config.num_styles,
         "channels": list(config.channels),
@@ -132,7 +134,7 @@ def _describe_generator(config: GeneratorConfig) -> dict[str, Any]:
         "w_dim": config.w_dim,
         "mapping_layers": config.mapping_layers,
         "label_dim": config.label_dim,
-        "conv_clamp": config.conv_clamp,
+        **{name: getattr(config, name) for name in PARTICULAR if hasattr(config, name)},
     }
 
 

@@ -6,20 +6,22 @@ Nothing here is strict: where tensors disagree the majority decides, so that the
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from restyle_jax.convert import engine
 from restyle_jax.convert.detect import FACE, Contents, State, indices
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.convert.tables import encoders, nvlabs, stylegan2
+from restyle_jax.convert.tables import encoders, nvlabs
+from restyle_jax.convert.tables import stylegan as stylegan_tables
+from restyle_jax.convert.tables import stylegan2 as stylegan2_tables
 from restyle_jax.convert.tables.layers import without_counts
+from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import COARSE, TRUNKS, EncoderConfig
+from restyle_jax.nets.generators import GeneratorConfig
 from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.resnet import ResNetConfig
-from restyle_jax.nets.stylegan2 import GeneratorConfig
 
-Naming = Literal["rosinality", "nvlabs"]
 TrunkConfig = IRSEConfig | ResNetConfig
 
 # More than any batch: NVlabs's None, the standard deviation over the whole of it.
@@ -27,11 +29,14 @@ WHOLE_BATCH = 2**16
 
 
 def generator_table(config: GeneratorConfig, naming: str = "rosinality") -> engine.Table:
-    """The rows of a generator in rosinality's or NVlabs's names."""
-    blocks = len(config.channels)
+    """The rows of a generator in the names of a `Contents.naming` that exists for its architecture."""
+    blocks, conditional = len(config.channels), config.label_dim > 0
+    if naming in ("idinvert", "genforce"):
+        rows = stylegan_tables.idinvert if naming == "idinvert" else stylegan_tables.genforce
+        return rows(config.channels, config.mapping_layers, conditional=conditional)
     if naming == "nvlabs":
-        return nvlabs.generator(blocks, config.mapping_layers, conditional=config.label_dim > 0)
-    return stylegan2.generator(blocks, config.mapping_layers)
+        return nvlabs.generator(blocks, config.mapping_layers, conditional=conditional)
+    return stylegan2_tables.generator(blocks, config.mapping_layers)
 
 
 def discriminator_table(config: DiscriminatorConfig, naming: str = "rosinality") -> engine.Table:
@@ -39,7 +44,7 @@ def discriminator_table(config: DiscriminatorConfig, naming: str = "rosinality")
     blocks = len(config.channels) - 1
     if naming == "nvlabs":
         return nvlabs.discriminator(blocks, config.mapping_layers, conditional=config.label_dim > 0)
-    return stylegan2.discriminator(blocks)
+    return stylegan2_tables.discriminator(blocks)
 
 
 def encoder_table(config: EncoderConfig, *, surplus: int = 0) -> engine.Table:
@@ -64,6 +69,8 @@ def encoder_table(config: EncoderConfig, *, surplus: int = 0) -> engine.Table:
 def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Table]:
     """The config of the file's generator, and its table. Raises CheckpointError if there is too little to tell."""
     state, naming = contents.generator or {}, contents.naming
+    if naming in ("idinvert", "genforce"):
+        return _stylegan(state, naming, file)
     if naming == "nvlabs":
         blocks, layers = _blocks_by_resolution(state, "synthesis.b"), _length(state, "mapping.fc")
     else:
@@ -76,7 +83,7 @@ def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Ta
         blocks, layers = _majority(sorted(by_module, reverse=True)) or 1, _length(state, "style.", first=1)
     conditional = any(key.startswith("mapping.embed.") for key in state)
     config = _config(
-        GeneratorConfig,
+        stylegan2.GeneratorConfig,
         file,
         resolution=4 * 2 ** (blocks - 1),
         channels=(0,) * blocks,
@@ -97,6 +104,40 @@ def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Ta
     if conditional:
         sizes["label_dim"] = _vote(shapes, ("mapping.embed.kernel", 0))
     return _completed(config, sizes, file, "generator", state), table
+
+
+def _stylegan(state: State, naming: str, file: str) -> tuple[stylegan.GeneratorConfig, engine.Table]:
+    blocks = max(_length(state, "synthesis.layer") // 2, _length(state, "synthesis.output"), 1)
+    layers = _length(state, "mapping.dense")
+    conditional = "mapping.label_weight" in state
+    config = _config(
+        stylegan.GeneratorConfig,
+        file,
+        resolution=4 * 2 ** (blocks - 1),
+        channels=(0,) * blocks,
+        mapping_layers=layers,
+        label_dim=int(conditional),
+    )
+    shapes = engine.shapes(generator_table(config, naming), state)
+    epilogues = [[f"synthesis.blocks.{block}.epilogue{i}" for i in (0, 1)] for block in range(blocks)]
+    w_dim = _vote(shapes, *((f"{name}.style.kernel", 0) for pair in epilogues for name in pair))
+    dense = [((f"mapping.layers.{i}.kernel", 1), (f"mapping.layers.{i}.bias", 0)) for i in range(layers)]
+    # IDInvert's mapping network ends in a code for each style. The tanh is in no file: its generators have it, others have not.
+    distinct = _vote(shapes, *(dense[-1] if dense else ())) != w_dim
+    config = dataclasses.replace(config, distinct_styles=distinct, final_tanh=distinct and naming == "idinvert")
+    sizes: dict[str, Any] = {
+        "channels": tuple(
+            _vote(shapes, *((f"{name}.{vector}", 0) for name in pair for vector in ("bias", "noise_strength")))
+            for pair in epilogues
+        ),
+        "w_dim": w_dim,
+        "z_dim": _vote(shapes, ("mapping.embedding", 1) if conditional else ("mapping.layers.0.kernel", 0)),
+        "mapping_width": _vote(shapes, *(place for places in dense[:-1] for place in places)) or w_dim,
+    }
+    if conditional:
+        sizes["label_dim"] = _vote(shapes, ("mapping.embedding", 0))
+    config = _completed(config, sizes, file, "generator", state)
+    return config, generator_table(config, naming)
 
 
 def _block_channels(shapes: "Shapes", block: int) -> int | None:

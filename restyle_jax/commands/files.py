@@ -21,6 +21,8 @@ Writes a .pt file that the official PyTorch code loads. PyTorch itself is not ne
 checkpoint of any kind, or the folder of a `restyle train` run, of which the best model is taken.
   restyle      a whole ReStyle, pSp or e4e checkpoint (encoder, generator, average latent)
   rosinality   a generator file of rosinality/stylegan2-pytorch (g_ema, and d if there is one)
+  idinvert     a StyleGAN generator file of genforce/idinvert_pytorch
+  genforce     a StyleGAN generator file of genforce/genforce (generator_smooth)
 
 example:
   restyle export runs/ffhq restyle_psp_ffhq_encode.pt
@@ -50,8 +52,8 @@ def add_export(commands: Any) -> None:
     export.add_argument("target", metavar="DST.pt", type=Path, help="the file to write; must not exist yet")
     export.add_argument(
         "--format",
-        choices=("restyle", "rosinality"),
-        help="see above (default: restyle if there is an encoder, otherwise rosinality)",
+        choices=("restyle", "rosinality", "idinvert", "genforce"),
+        help="see above (default: restyle if there is an encoder, otherwise idinvert for StyleGAN, rosinality for StyleGAN2)",
     )
 
 
@@ -74,8 +76,7 @@ def _export(parsed: argparse.Namespace) -> int:
     from restyle_jax import checkpoints
 
     model = checkpoints.load(model_in(parsed.source))
-    default = "rosinality" if model.encoder is None else "restyle"
-    checkpoints.export_torch(model, parsed.target, format=parsed.format or default)
+    checkpoints.export_torch(model, parsed.target, format=parsed.format or checkpoints.usual_format(model))
     print(f"Wrote {parsed.target}")
     return 0
 

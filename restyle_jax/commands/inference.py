@@ -92,7 +92,7 @@ def add_invert(commands: Any) -> None:
 def add_generate(commands: Any) -> None:
     """Declare `restyle generate`."""
     generate = add_command(commands, "generate", "make new pictures from random seeds", GENERATE, _generate)
-    add_checkpoint(generate, "any checkpoint with a StyleGAN2 generator")
+    add_checkpoint(generate, "any checkpoint with a generator")
     add_output(generate)
     generate.add_argument(
         "--seeds", required=True, type=_seeds, metavar="LIST", help="seeds and ranges of seeds, such as 0-15 or 0-3,7,9"

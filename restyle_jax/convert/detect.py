@@ -6,21 +6,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.convert.tables import nvlabs, stylegan
 
 State = Mapping[str, Any]
 
 RESTYLE = "ReStyle, pSp or e4e checkpoint"
 STYLEGAN2 = "StyleGAN2 checkpoint (rosinality)"
 NVLABS = "StyleGAN2 network pickle (NVlabs)"
+IDINVERT = "StyleGAN generator (idinvert_pytorch)"
+GENFORCE = "StyleGAN generator (genforce)"
 FACE = "IR-SE face network"
 TORCHVISION = "torchvision ResNet"
 MOCO = "MoCo v2 ResNet"
-NVLABS_AVERAGE = "mapping.w_avg"
 TRUNKS = (FACE, TORCHVISION, MOCO)
+
+# genforce's generators: the averaged copy, with which pictures are made, and the trained one.
+SMOOTH_FIRST = ("generator_smooth", "generator")
+
+# Where a generator keeps its mean latent, by the naming of its keys; rosinality's has it beside the network.
+AVERAGES = {"nvlabs": nvlabs.AVERAGE, "idinvert": stylegan.AVERAGE, "genforce": stylegan.AVERAGE}
 
 EXPECTED = (
     "a ReStyle, pSp or e4e checkpoint (encoder.* and decoder.* in `state_dict`), a StyleGAN2 generator in rosinality's names "
-    "(`g_ema`), an NVlabs StyleGAN2 network pickle (`G_ema`), or a directory written by `restyle convert`"
+    "(`g_ema`), an NVlabs StyleGAN2 network pickle (`G_ema`), a StyleGAN generator of idinvert_pytorch or genforce, or a "
+    "directory written by `restyle convert`"
 )
 
 
@@ -28,7 +37,8 @@ EXPECTED = (
 class Contents:
     """The networks of one file.
 
-    naming: whose names the generator's and the discriminator's keys follow, "rosinality" or "nvlabs".
+    naming: whose names the generator's and the discriminator's keys follow: "rosinality", "nvlabs", or for StyleGAN
+        "idinvert" or "genforce".
     generator, encoder, discriminator, trunk: state dicts {key: array} without role prefix, or None.
     prefixes: what stands before each network's keys in the file, by role; nothing where the file is the state dict.
     nodes: for NVlabs networks, the records of the reader, by role.
@@ -54,7 +64,9 @@ class Contents:
     @property
     def average(self) -> Any:
         """The mean latent, wherever the file keeps it: an array, or None."""
-        return (self.generator or {}).get(NVLABS_AVERAGE) if self.naming == "nvlabs" else self.latent_avg
+        if self.naming not in AVERAGES:
+            return self.latent_avg
+        return _array((self.generator or {}).get(AVERAGES[self.naming]))
 
     def attributes(self, role: str) -> Mapping[str, Any]:
         """What an NVlabs network's modules remember of their construction, {dotted path: plain value}; empty for others."""
@@ -75,6 +87,8 @@ def contents(tree: Any, format: str, file: str) -> Contents:
         return _rosinality(tree)
     if isinstance(tree.get("state_dict"), Mapping):
         return _from_states(tree["state_dict"], tree, file)
+    if any(isinstance(tree.get(name), Mapping) for name in SMOOTH_FIRST):
+        return _genforce(tree, file)
     return _from_states({key: value for key, value in tree.items() if hasattr(value, "shape")}, tree, file)
 
 
@@ -90,6 +104,30 @@ def _rosinality(tree: Mapping[str, Any]) -> Contents:
         latent_avg=_array(tree.get("latent_avg")),
         others=others,
     )
+
+
+def _genforce(tree: Mapping[str, Any], file: str) -> Contents:
+    name = next(name for name in SMOOTH_FIRST if isinstance(tree.get(name), Mapping))
+    state = _without_module(tree[name])
+    kind = _stylegan_kind(state)
+    if kind is None:
+        raise CheckpointError.explain(
+            file,
+            found=f"a `{name}` that is no StyleGAN ({_listing(state)})",
+            expected="a StyleGAN generator, if this is a file of genforce",
+            remedy="get genforce's PGGAN and StyleGAN2 networks from their original authors",
+        )
+    others = tuple(str(key) for key in tree if key != name)
+    return Contents(*kind, generator=state, prefixes={"generator": f"{name}."}, others=others)
+
+
+def _stylegan_kind(state: State) -> tuple[str, str] | None:
+    """(kind, naming) of a StyleGAN generator's state dict, or None if it is something else."""
+    matches = (re.match(r"synthesis\.layer\d{1,4}\.(epilogue\.)?apply_noise\.", key) for key in state)
+    found = next((match for match in matches if match), None)
+    if found is None:
+        return None
+    return (IDINVERT, "idinvert") if found[1] else (GENFORCE, "genforce")
 
 
 def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
@@ -114,6 +152,9 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
         )
     if any(key.startswith(("encoder.", "decoder.")) for key in states):
         return _restyle(states, networks, file)
+    kind = _stylegan_kind(states)
+    if kind is not None:
+        return Contents(*kind, generator=states, **networks)
     if "input.input" in states or "conv1.conv.weight" in states:
         return Contents(STYLEGAN2, generator=states, **networks)
     if "final_linear.0.weight" in states or "final_conv.0.weight" in states:

@@ -38,10 +38,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Constant:
-    """An upstream buffer that never changes: verified when read (to float32 rounding), regenerated when written."""
+    """An upstream buffer that never changes: verified when read (to float32 rounding), regenerated when written.
+
+    `what` is its name in messages.
+    """
 
     theirs: str
     value: np.ndarray
+    what: str = "the standard filter"
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,19 @@ def unmatched(table: Table, source: Mapping[str, Any]) -> tuple[list[str], list[
     return missing, [key for key in source if key not in known and not key.startswith(ignored)]
 
 
-def write(table: Table, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our arrays -> an official state dict, keys in the official order, C-contiguous, in the official dtypes."""
+def write(
+    table: Table, arrays: Mapping[str, np.ndarray], ignored: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Our arrays -> an official state dict, keys in the official order, C-contiguous, in the official dtypes.
+
+    ignored: {upstream key: array} for keys that the table ignores but the official code wants; they get their place in it.
+    """
     state: dict[str, np.ndarray] = {}
     for entry in table:
         if isinstance(entry, Constant):
-            state[entry.theirs] = entry.value
+            state[entry.theirs] = np.asarray(entry.value, order="C")
+        elif isinstance(entry, Ignored) and ignored and entry.theirs in ignored:
+            state[entry.theirs] = ignored[entry.theirs]
         elif isinstance(entry, Row):
             array = np.asarray(arrays[entry.ours])
             array = entry.transform.inverse(array if entry.index is None else array[entry.index])
@@ -183,18 +194,16 @@ def _ignored(table: Table) -> tuple[str, ...]:
 
 def _constant_faults(entry: Constant, source: Mapping[str, Any]) -> Iterator[str]:
     if entry.theirs not in source:
-        yield f"missing     {entry.theirs} {_shape(entry.value)}, a fixed filter"
+        yield f"missing     {entry.theirs} {_shape(entry.value)}, {entry.what}"
         return
     shape_faults = list(_unequal(entry.theirs, source[entry.theirs], entry.value.shape, entry.value.dtype, ""))
     yield from shape_faults
     if not shape_faults:
         found = np.asarray(source[entry.theirs], np.float32)
-        # Half-precision files round the filter; another filter differs by far more than this.
+        # Half-precision files round a filter; another filter differs by far more than this.
         if not np.allclose(found, entry.value, rtol=1e-2, atol=1e-4):
-            yield (
-                f"value       {entry.theirs} is not the standard filter; found {found[0].tolist()} in its first row, "
-                f"expected {entry.value[0].tolist()}"
-            )
+            begins, wanted = (array.ravel()[:4].tolist() for array in (found, entry.value))
+            yield f"value       {entry.theirs} is not {entry.what}; it begins with {begins}, expected {wanted}"
 
 
 def _coverage(table: Table, targets: Mapping[str, Target]) -> Iterator[str]:

@@ -40,8 +40,9 @@ class Refused(Unreadable):
         if name.startswith("dnnlib.tflib"):
             super().__init__(
                 f"a TensorFlow StyleGAN pickle (it asks for {name})",
-                remedy="convert it once with convert_weight.py of rosinality/stylegan2-pytorch, or with legacy.py "
-                "of NVlabs/stylegan2-ada-pytorch, and give the converted file",
+                remedy="convert it once with convert_weight.py of rosinality/stylegan2-pytorch or legacy.py of "
+                "NVlabs/stylegan2-ada-pytorch (StyleGAN2), or with convert_model.py of genforce/genforce (StyleGAN), and give "
+                "the converted file",
             )
         else:
             super().__init__(

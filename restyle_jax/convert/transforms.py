@@ -1,7 +1,7 @@
 """Named layout changes between upstream (torch) arrays and ours, each with its inverse.
 
 A transform is one einops pattern, written `upstream -> ours`; the inverse is the same pattern read from right to left.
-All of them only permute or reshape, so that a round trip is exact to the bit.
+All of them only permute, reverse or reshape, so that a round trip is exact to the bit.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,23 @@ class Transform:
     pattern: einops pattern from the upstream layout to ours.
     sizes: lengths of axes that the pattern joins, where they cannot be inferred.
     upstream_dtype: dtype in an official file; ours is float32 for floats and int32 for integers.
+    turned: whether our first two axes, the window of a convolution, run the other way.
     """
 
     name: str
     pattern: str
     sizes: Mapping[str, int] = field(default_factory=dict)
     upstream_dtype: type = np.float32
+    turned: bool = False
 
     def forward(self, array: np.ndarray) -> np.ndarray:
         """Upstream layout -> ours."""
-        return rearrange(array, self.pattern, **self.sizes)
+        array = rearrange(array, self.pattern, **self.sizes)
+        return array[::-1, ::-1] if self.turned else array
 
     def inverse(self, array: np.ndarray) -> np.ndarray:
         """Our layout -> upstream."""
+        array = array[::-1, ::-1] if self.turned else array
         theirs, ours = self.pattern.split("->")
         return rearrange(array, f"{ours} -> {theirs}", **self.sizes)
 
@@ -69,6 +73,11 @@ NOISE = Transform("noise map", "1 1 h w -> h w")
 NOISE_STRENGTH = Transform("noise strength", "1 -> ")
 
 NVLABS_CONST = Transform("learned constant", "c h w -> h w c")
+
+# StyleGAN's official code has its up-convolutions from 128 px on as transposed convolutions, whose kernel runs the other way
+# (`ops.resample.nearest_up_convolution`); idinvert_pytorch keeps those in the layout of TensorFlow.
+TRANSPOSED_CONV = Transform("kernel of a transposed convolution", "o i h w -> h w i o", turned=True)
+TRANSPOSED_CONV_HWIO = Transform("kernel of a transposed convolution", "h w i o -> h w i o", turned=True)
 
 # The discriminator flattens its last 4x4 map channel-major upstream and channel-last here.
 DENSE_4X4 = Transform("dense layer over a 4x4 map", "o (c h w) -> (h w c) o", {"h": 4, "w": 4})

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from restyle_jax.nets.residual import torch_bias_init, torch_kernel_init
-from restyle_jax.nets.stylegan2 import Mapping, channel_widths, rosinality_widths
+from restyle_jax.nets.style_based import channel_widths
+from restyle_jax.nets.stylegan2 import Mapping, rosinality_widths
 from restyle_jax.ops.convolution import conv2d
 from restyle_jax.ops.layers import EqualDense, clamp, leaky_relu, scaled_leaky_relu
 from restyle_jax.ops.resample import down_convolution

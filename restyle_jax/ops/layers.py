@@ -53,7 +53,7 @@ def accurate_matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 class EqualDense(nnx.Module):
-    """Dense layer with equalised learning rate: y = x @ (kernel * lr_mul / sqrt(in)) + bias * lr_mul.
+    """Dense layer with equalised learning rate: y = x @ (kernel * gain * lr_mul / sqrt(in)) + bias * lr_mul.
 
     The stored kernel [in, out] is drawn from N(0, 1) / lr_mul, so that every weight has the same dynamic range whatever
     the fan-in (Karras et al., arXiv 1710.10196, section 4.1).
@@ -64,6 +64,7 @@ class EqualDense(nnx.Module):
         in_features: int,
         out_features: int,
         *,
+        gain: float = 1.0,
         lr_mul: float = 1.0,
         bias_init: float = 0.0,
         dtype: jax.typing.DTypeLike = jnp.float32,
@@ -71,7 +72,7 @@ class EqualDense(nnx.Module):
     ):
         self.kernel = nnx.Param(jax.random.normal(rngs.params(), (in_features, out_features)) / lr_mul)
         self.bias = nnx.Param(jnp.full((out_features,), bias_init, jnp.float32))
-        self.scale = lr_mul / math.sqrt(in_features)
+        self.scale = gain * lr_mul / math.sqrt(in_features)
         self.lr_mul = lr_mul
         self.dtype = dtype
 

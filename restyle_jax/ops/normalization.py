@@ -1,4 +1,4 @@
-"""Batch normalisation and parametric ReLU with the conventions of torch, channels last."""
+"""Normalisations of features, and parametric ReLU with the conventions of torch; channels last."""
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,18 @@ class PReLU(nnx.Module):
         """x: [..., C] -> same shape, in the compute dtype."""
         x = x.astype(self.dtype)
         return jnp.where(x > 0, x, self.slope[...].astype(self.dtype) * x)
+
+
+def adaptive_instance_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """AdaIN (arXiv 1812.04948, equation 1): each channel of each sample gets the mean `shift` and the standard deviation `scale`.
+
+    x: [B, H, W, C], scale and shift: f32[B, C] -> [B, H, W, C]. Statistics over the pixels are biased, with epsilon 1e-8, and
+    computed in float32 at least.
+    """
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centred = wide - jnp.mean(wide, axis=(1, 2), keepdims=True)
+    multiplier = scale[:, None, None] * jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True) + 1e-8)
+    return (centred * multiplier + shift[:, None, None]).astype(x.dtype)
 
 
 def unit_norm(x: jax.Array) -> jax.Array:

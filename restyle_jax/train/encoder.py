@@ -18,7 +18,7 @@ from restyle_jax.losses import adversarial
 from restyle_jax.losses.adversarial import LatentPool
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
-from restyle_jax.nets.stylegan2 import Generator
+from restyle_jax.nets.generators import Generator
 from restyle_jax.refine import Estimate
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining

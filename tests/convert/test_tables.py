@@ -1,9 +1,11 @@
 """The tables list the keys of the official state dicts, all of them and in their order."""
 
+import numpy as np
 import pytest
 
 from restyle_jax.checkpoints import sizes
 from restyle_jax.checkpoints.modules import Blueprint
+from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.engine import Constant, Filled, Row, Table
 from restyle_jax.convert.tables import encoders, nvlabs, stylegan2
 from restyle_jax.nets.encoders import HEADS, OFFICIAL, TRUNKS, Encoder, EncoderConfig
@@ -37,6 +39,18 @@ def test_encoder_order(name: str):
     arguments = networks.manifest(manifest)["args"]
     table = sizes.encoder_table(EncoderConfig(head, trunk, num_styles=arguments["n_styles"]))  # pyright: ignore[reportArgumentType]
     assert keys(table) == golden_keys(manifest)
+
+
+@pytest.mark.parametrize("manifest", ["g64", "g256_idinvert", "narrow_genforce"])
+def test_stylegan_order(manifest: str):
+    """The round trips of whole files have the place of w_avg and of the coefficients, which no row fills."""
+    naming = "genforce" if "genforce" in manifest else "idinvert"
+    shapes = {
+        key: np.broadcast_to(np.float32(0), shape) for key, shape, *_ in official.entries(f"stylegan1/{manifest}")
+    }
+    config, table = sizes.generator(Contents("", naming, generator=shapes), manifest)
+    assert keys(table) == [key for key in shapes if not key.startswith("truncation.")]
+    assert config.resolution == networks.manifest(f"stylegan1/{manifest}")["args"]["resolution"]
 
 
 def test_nvlabs_generator_keys():

@@ -9,15 +9,8 @@ import pytest
 from flax import nnx
 
 from restyle_jax.convert.tables import stylegan2 as table
-from restyle_jax.nets.stylegan2 import (
-    Generator,
-    GeneratorConfig,
-    broadcast_styles,
-    channel_widths,
-    mean_w,
-    mix_styles,
-    truncate,
-)
+from restyle_jax.nets.style_based import broadcast_styles, channel_widths, mean_w, mix_styles, truncate
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.ops.layers import ModulatedConv
 from tests import networks, recipe
 from tests.networks import apply, latent, nchw

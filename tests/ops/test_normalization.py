@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.ops.normalization import BatchNorm, PReLU
+from restyle_jax.ops.normalization import BatchNorm, PReLU, adaptive_instance_norm
 from tests import networks, recipe
 from tests.networks import nchw, nhwc
 
@@ -88,3 +88,11 @@ def test_prelu():
     prelu.slope[...] = jnp.array([0.5, -2.0])
     out = prelu(jnp.array([[-1.0, -1.0], [3.0, 3.0]]))
     np.testing.assert_array_equal(out, [[-0.5, 2.0], [3.0, 3.0]])
+
+
+def test_adaptive_instance_norm_sets_mean_and_deviation():
+    x = 3 * jax.random.normal(jax.random.key(0), (2, 8, 8, 3)) + 5
+    scale, shift = jax.random.normal(jax.random.key(1), (2, 2, 3))
+    found = adaptive_instance_norm(x, scale, shift)
+    np.testing.assert_allclose(found.mean((1, 2)), shift, atol=1e-5)
+    np.testing.assert_allclose(found.std((1, 2)), np.abs(scale), atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 from restyle_jax.ops import resample
+from restyle_jax.ops.convolution import conv2d
 from tests import networks, recipe
 from tests.networks import nchw, nhwc
 
@@ -117,6 +118,12 @@ def test_up_convolution_keeps_low_precision():
     x, kernel = jnp.ones((1, 4, 4, 2), jnp.bfloat16), jnp.ones((3, 3, 2, 2), jnp.bfloat16)
     gradients = jax.grad(lambda *args: jnp.sum(resample.up_convolution(*args)), (0, 1))(x, kernel)
     assert [gradient.dtype for gradient in gradients] == [jnp.bfloat16, jnp.bfloat16]
+
+
+def test_nearest_up_convolution_is_doubling_then_convolution():
+    x, kernel = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(((2, 5, 3, 4), (3, 3, 4, 2))))
+    doubled = conv2d(jnp.repeat(jnp.repeat(x, 2, 1), 2, 2), kernel, padding=1)
+    np.testing.assert_allclose(resample.nearest_up_convolution(x, kernel), doubled, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 3])

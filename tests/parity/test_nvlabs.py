@@ -8,7 +8,8 @@ from flax import nnx
 import restyle_jax as rs
 from restyle_jax.convert.tables import nvlabs
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, broadcast_styles, truncate
+from restyle_jax.nets.style_based import broadcast_styles, truncate
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from tests import networks, recipe
 
 BOUND = 1e-4  # float32's own floor is about 5e-6

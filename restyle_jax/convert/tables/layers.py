@@ -5,6 +5,7 @@ import numpy as np
 from restyle_jax.convert.engine import Constant, Entry, Filled, Row, Table
 from restyle_jax.convert.transforms import COUNT, LINEAR, VECTOR
 
+AVERAGE_APART = "w_avg is kept beside the network"
 NO_COUNTS = "written before torch 0.4.1, which kept no batch counts"
 
 

@@ -5,8 +5,8 @@ These tables are only read. Up-convolution kernels have the same orientation as 
 cancel), so nothing is flipped.
 """
 
-from restyle_jax.convert.engine import Entry, Row
-from restyle_jax.convert.tables.layers import dense, fir
+from restyle_jax.convert.engine import Entry, Ignored, Row
+from restyle_jax.convert.tables.layers import AVERAGE_APART, dense, fir
 from restyle_jax.convert.transforms import (
     CONV,
     DENSE_4X4,
@@ -17,9 +17,11 @@ from restyle_jax.convert.transforms import (
     VECTOR,
 )
 
+AVERAGE = "mapping.w_avg"
+
 
 def generator(blocks: int, mapping_layers: int, *, conditional: bool) -> list[Entry]:
-    """Rows of a skip-architecture generator with `blocks` resolutions. `mapping.w_avg` is not part of it."""
+    """Rows of a skip-architecture generator with `blocks` resolutions."""
     rows: list[Entry] = [Row("synthesis.const", "synthesis.b4.const", NVLABS_CONST)]
     for block in range(blocks):
         ours, theirs = f"synthesis.blocks.{block}", f"synthesis.b{4 * 2**block}"
@@ -29,7 +31,7 @@ def generator(blocks: int, mapping_layers: int, *, conditional: bool) -> list[En
         rows.append(Row(f"{ours}.to_rgb.kernel", f"{theirs}.torgb.weight", POINTWISE))
         rows.append(Row(f"{ours}.to_rgb.bias", f"{theirs}.torgb.bias", VECTOR))
         rows += dense(f"{ours}.to_rgb.modulation", f"{theirs}.torgb.affine")
-    return rows + _mapping(mapping_layers, conditional=conditional)
+    return [*rows, *_mapping(mapping_layers, conditional=conditional), Ignored(AVERAGE, AVERAGE_APART)]
 
 
 def _styled_conv(ours: str, theirs: str) -> list[Entry]:
