@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # A small program spends half of its time in LLVM's optimisations. Tests, and the processes that they start, do without; those
-# in COMPARED, which compare numbers with other code or with other ways to compute them, run what users run.
+# in OPTIMISED, which compare numbers with other code or compute for longer than they compile, run what users run.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import restyle_jax  # noqa: F401, I001  (before jax: it chooses the convolutions of the CPU backend)
@@ -13,7 +13,7 @@ import restyle_jax  # noqa: F401, I001  (before jax: it chooses the convolutions
 import jax
 import pytest
 
-COMPARED = ("losses", "nets", "ops", "parity", "train/test_coach.py")
+OPTIMISED = ("checkpoints", "jobs/test_evaluate_folder.py", "losses", "nets", "ops", "parity", "train/test_coach.py")
 
 # Begun first, so that no worker is left alone with them at the end.
 LONG = (
@@ -37,8 +37,8 @@ def module(path: Path) -> str:
 
 @pytest.fixture(autouse=True, scope="module")
 def machine_code(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Optimise the programs of a module in COMPARED, and take none that was compiled otherwise."""
-    if not module(request.path).startswith(COMPARED):
+    """Optimise the programs of a module in OPTIMISED, and take none that was compiled otherwise."""
+    if not module(request.path).startswith(OPTIMISED):
         yield
         return
     jax.clear_caches()
