@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.train.config import EncoderTraining
@@ -142,10 +141,8 @@ def lookahead(sync_period: int = 6, sync_rate: float = 0.5) -> optax.GradientTra
         sync = count % sync_period == 0
         slow = jax.tree.map(lambda s, p, u: jnp.where(sync, s + sync_rate * (p + u - s), s), slow, params, updates)
         # The weights follow from the new slow ones: were both computed from the old, neither could be overwritten in place.
-        slow = lax.optimization_barrier(slow)
-        return jax.tree.map(lambda s, p, u: jnp.where(sync, s - p, u), slow, params, updates), LookaheadState(
-            count, slow
-        )
+        updates = jax.tree.map(lambda s, p, u: jnp.where(sync, s - p, u), slow, params, updates)
+        return updates, LookaheadState(count, slow)
 
     return optax.GradientTransformation(init, update)
 
