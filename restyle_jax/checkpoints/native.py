@@ -78,16 +78,14 @@ def read_config(directory: Path) -> dict[str, Any]:
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
     present = {role: config[role] for role in ROLES if config.get(role) is not None}
-    kinds = {"generator": _generator_kind(present.get("generator"), directory), **CONFIGS}
+    kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
+    if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
+        name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
+        present["generator"].pop("architecture", None)
+        if name not in list(ARCHITECTURES):
+            raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
+        kinds["generator"] = ARCHITECTURES[name]
     return {role: _parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
-
-
-def _generator_kind(fields: Any, directory: Path) -> type[GeneratorConfig]:
-    """The kind of config that a generator's `fields` name, which is taken out of them; StyleGAN2 where they name none."""
-    name = fields.pop("architecture", "stylegan2") if isinstance(fields, dict) else "stylegan2"
-    if name not in list(ARCHITECTURES):
-        raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
-    return ARCHITECTURES[name]
 
 
 def geometry(config: dict[str, Any], directory: Path) -> Geometry:
