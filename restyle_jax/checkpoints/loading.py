@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from restyle_jax.checkpoints import native, opts, sizes
+from restyle_jax.checkpoints import native, opts, sizes, votes
 from restyle_jax.checkpoints.modules import NETWORKS, Blueprint
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
@@ -117,7 +117,7 @@ class _Loader:
         try:
             return _Part(Blueprint.of(NETWORKS[type(config)], config, self.dtype), named)
         except ValueError as error:
-            raise sizes.impossible(self.file, error) from error
+            raise votes.impossible(self.file, error) from error
 
     def networks(self, parts: Mapping[str, _Part]) -> dict[str, Any]:
         """All networks, read together so that one error can list what is wrong with any of them."""

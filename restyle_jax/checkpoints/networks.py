@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from restyle_jax.checkpoints import sizes
+from restyle_jax.checkpoints import sizes, votes
 from restyle_jax.checkpoints.modules import Blueprint
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.errors import CheckpointError
@@ -133,7 +133,7 @@ def _network(
     try:
         blueprint = Blueprint.of(kind, config, dtype)
     except ValueError as error:
-        raise sizes.impossible(str(path), error) from error
+        raise votes.impossible(str(path), error) from error
     table = sizes.counted(table, state)
     return blueprint.fill(engine.read(table, state, blueprint.targets, file=str(path), what=published.what))
 

@@ -4,10 +4,17 @@ Nothing here is strict: where tensors disagree the majority decides, so that the
 """
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from restyle_jax.checkpoints.votes import (
+    Shapes,
+    blocks_by_resolution,
+    checked_config,
+    completed,
+    length,
+    majority,
+    vote,
+)
 from restyle_jax.convert import engine
 from restyle_jax.convert.detect import FACE, Contents, State, indices
 from restyle_jax.convert.errors import CheckpointError
@@ -72,17 +79,17 @@ def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Ta
     if naming in ("idinvert", "genforce"):
         return _stylegan(state, naming, file)
     if naming == "nvlabs":
-        blocks, layers = _blocks_by_resolution(state, "synthesis.b"), _length(state, "mapping.fc")
+        blocks, layers = blocks_by_resolution(state, "synthesis.b"), length(state, "mapping.fc")
     else:
         by_module = (
-            _length(state, "convs.") // 2 + 1,
-            _length(state, "to_rgbs.") + 1,
-            _length(state, "noises.noise_") // 2 + 1,
+            length(state, "convs.") // 2 + 1,
+            length(state, "to_rgbs.") + 1,
+            length(state, "noises.noise_") // 2 + 1,
         )
         # The largest wins a draw: tensors get lost more easily than invented.
-        blocks, layers = _majority(sorted(by_module, reverse=True)) or 1, _length(state, "style.", first=1)
+        blocks, layers = majority(sorted(by_module, reverse=True)) or 1, length(state, "style.", first=1)
     conditional = any(key.startswith("mapping.embed.") for key in state)
-    config = _config(
+    config = checked_config(
         stylegan2.GeneratorConfig,
         file,
         resolution=4 * 2 ** (blocks - 1),
@@ -94,23 +101,23 @@ def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Ta
     )
     table = generator_table(config, naming)
     shapes = engine.shapes(table, state)
-    w_dim = _vote(shapes, *((f"synthesis.blocks.{b}.conv1.modulation.kernel", 0) for b in range(blocks)))
-    embedded = _vote(shapes, ("mapping.embed.kernel", 1)) or 0
+    w_dim = vote(shapes, *((f"synthesis.blocks.{b}.conv1.modulation.kernel", 0) for b in range(blocks)))
+    embedded = vote(shapes, ("mapping.embed.kernel", 1)) or 0
     sizes: dict[str, Any] = {
         "channels": tuple(_block_channels(shapes, block) for block in range(blocks)),
         "w_dim": w_dim,
-        "z_dim": (_vote(shapes, ("mapping.layers.0.kernel", 0)) or w_dim or 0) - embedded,
+        "z_dim": (vote(shapes, ("mapping.layers.0.kernel", 0)) or w_dim or 0) - embedded,
     }
     if conditional:
-        sizes["label_dim"] = _vote(shapes, ("mapping.embed.kernel", 0))
-    return _completed(config, sizes, file, "generator", state), table
+        sizes["label_dim"] = vote(shapes, ("mapping.embed.kernel", 0))
+    return completed(config, sizes, file, "generator", state), table
 
 
 def _stylegan(state: State, naming: str, file: str) -> tuple[stylegan.GeneratorConfig, engine.Table]:
-    blocks = max(_length(state, "synthesis.layer") // 2, _length(state, "synthesis.output"), 1)
-    layers = _length(state, "mapping.dense")
+    blocks = max(length(state, "synthesis.layer") // 2, length(state, "synthesis.output"), 1)
+    layers = length(state, "mapping.dense")
     conditional = "mapping.label_weight" in state
-    config = _config(
+    config = checked_config(
         stylegan.GeneratorConfig,
         file,
         resolution=4 * 2 ** (blocks - 1),
@@ -120,70 +127,70 @@ def _stylegan(state: State, naming: str, file: str) -> tuple[stylegan.GeneratorC
     )
     shapes = engine.shapes(generator_table(config, naming), state)
     epilogues = [[f"synthesis.blocks.{block}.epilogue{i}" for i in (0, 1)] for block in range(blocks)]
-    w_dim = _vote(shapes, *((f"{name}.style.kernel", 0) for pair in epilogues for name in pair))
+    w_dim = vote(shapes, *((f"{name}.style.kernel", 0) for pair in epilogues for name in pair))
     dense = [((f"mapping.layers.{i}.kernel", 1), (f"mapping.layers.{i}.bias", 0)) for i in range(layers)]
     # IDInvert's mapping network ends in a code for each style. The tanh is in no file: its generators have it, others have not.
-    distinct = _vote(shapes, *(dense[-1] if dense else ())) != w_dim
+    distinct = vote(shapes, *(dense[-1] if dense else ())) != w_dim
     config = dataclasses.replace(config, distinct_styles=distinct, final_tanh=distinct and naming == "idinvert")
     sizes: dict[str, Any] = {
         "channels": tuple(
-            _vote(shapes, *((f"{name}.{vector}", 0) for name in pair for vector in ("bias", "noise_strength")))
+            vote(shapes, *((f"{name}.{vector}", 0) for name in pair for vector in ("bias", "noise_strength")))
             for pair in epilogues
         ),
         "w_dim": w_dim,
-        "z_dim": _vote(shapes, ("mapping.embedding", 1) if conditional else ("mapping.layers.0.kernel", 0)),
-        "mapping_width": _vote(shapes, *(place for places in dense[:-1] for place in places)) or w_dim,
+        "z_dim": vote(shapes, ("mapping.embedding", 1) if conditional else ("mapping.layers.0.kernel", 0)),
+        "mapping_width": vote(shapes, *(place for places in dense[:-1] for place in places)) or w_dim,
     }
     if conditional:
-        sizes["label_dim"] = _vote(shapes, ("mapping.embedding", 0))
-    config = _completed(config, sizes, file, "generator", state)
+        sizes["label_dim"] = vote(shapes, ("mapping.embedding", 0))
+    config = completed(config, sizes, file, "generator", state)
     return config, generator_table(config, naming)
 
 
-def _block_channels(shapes: "Shapes", block: int) -> int | None:
+def _block_channels(shapes: Shapes, block: int) -> int | None:
     name = f"synthesis.blocks.{block}"
     kernel_axes = [(f"{name}.conv1.kernel", 2), (f"{name}.conv1.kernel", 3), (f"{name}.conv0.kernel", 3)]
     vectors = [
         (f"{name}.{vector}", 0) for vector in ("conv1.bias", "conv1.modulation.bias", "conv0.bias", "to_rgb.kernel")
     ]
-    return _vote(shapes, *kernel_axes, *vectors)
+    return vote(shapes, *kernel_axes, *vectors)
 
 
 def discriminator(contents: Contents, file: str) -> tuple[DiscriminatorConfig, engine.Table]:
     """The config of the file's discriminator, and its table. Raises CheckpointError if there is too little to tell."""
     state, naming = contents.discriminator or {}, contents.naming
     attributes = contents.attributes("discriminator")
-    blocks = _blocks_by_resolution(state, "b") - 1 if naming == "nvlabs" else _length(state, "convs.") - 1
+    blocks = blocks_by_resolution(state, "b") - 1 if naming == "nvlabs" else length(state, "convs.") - 1
     conditional = any(key.startswith("mapping.") for key in state)
-    config = _config(
+    config = checked_config(
         DiscriminatorConfig,
         file,
         resolution=4 * 2 ** max(blocks, 0),
         channels=(0,) * (max(blocks, 0) + 1),
         label_dim=int(conditional),
-        mapping_layers=_length(state, "mapping.fc"),
+        mapping_layers=length(state, "mapping.fc"),
         stddev_group=attributes.get("b4.mbstd.group_size", 4) or WHOLE_BATCH,
         conv_clamp=attributes.get("b4.conv.conv_clamp"),
         nvlabs=naming == "nvlabs",
     )
     table = discriminator_table(config, naming)
     shapes = engine.shapes(table, state)
-    last = _vote(shapes, ("conv.kernel", 3), ("conv.bias", 0), ("dense.bias", 0), ("out.kernel", 0))
+    last = vote(shapes, ("conv.kernel", 3), ("conv.bias", 0), ("dense.bias", 0), ("out.kernel", 0))
     sizes: dict[str, Any] = {"channels": (last, *(_width_before(shapes, block) for block in reversed(range(blocks))))}
     if conditional:
-        sizes["label_dim"] = _vote(shapes, ("mapping.embed.kernel", 0))
-    return _completed(config, sizes, file, "discriminator", state), table
+        sizes["label_dim"] = vote(shapes, ("mapping.embed.kernel", 0))
+    return completed(config, sizes, file, "discriminator", state), table
 
 
-def _width_before(shapes: "Shapes", block: int) -> int | None:
+def _width_before(shapes: Shapes, block: int) -> int | None:
     name = f"blocks.{block}"
     kernels = [(f"{name}.{kernel}.kernel", 2) for kernel in ("conv0", "conv1", "skip")]
-    return _vote(shapes, *kernels, (f"{name}.conv0.kernel", 3), (f"{name}.conv0.bias", 0))
+    return vote(shapes, *kernels, (f"{name}.conv0.kernel", 3), (f"{name}.conv0.bias", 0))
 
 
 def num_heads(state: State) -> int:
     """Number of style heads in an encoder's state dict."""
-    return _length(state, "styles.")
+    return length(state, "styles.")
 
 
 def has_pyramid(state: State) -> bool:
@@ -206,19 +213,19 @@ def encoder(state: State, file: str, *, progressive: bool, num_styles: int) -> t
     last_convs = (
         max(indices(state, f"styles.{style}.convs."), default=0) for style in range(min(COARSE, num_heads(state)))
     )
-    convs = _majority(number // 2 + 1 for number in last_convs) or 1
-    config = _config(
+    convs = majority(number // 2 + 1 for number in last_convs) or 1
+    config = checked_config(
         EncoderConfig, file, head=head, trunk=trunk_name(state, file), num_styles=num_styles, head_convs=convs
     )
     table = counted(encoder_table(config, surplus=num_heads(state) - num_styles), state)
     shapes = engine.shapes(table, state)
     linear = [path for path in shapes if path.endswith("linear.kernel")]
     sizes = {
-        "in_channels": _vote(shapes, ("trunk.input_layer.conv.kernel", 2)),
-        "style_dim": _vote(shapes, *((path, axis) for path in linear for axis in (0, 1))),
+        "in_channels": vote(shapes, ("trunk.input_layer.conv.kernel", 2)),
+        "style_dim": vote(shapes, *((path, axis) for path in linear for axis in (0, 1))),
         "width": _trunk_width(shapes, "trunk."),
     }
-    return _completed(config, sizes, file, "encoder", state), table
+    return completed(config, sizes, file, "encoder", state), table
 
 
 def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table]:
@@ -233,15 +240,15 @@ def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table
         table = encoders.torchvision_trunk(config.blocks, bottleneck=config.bottleneck)
     table = counted(table, state)
     shapes = engine.shapes(table, state)
-    sizes = {"width": _trunk_width(shapes, ""), "in_channels": _vote(shapes, ("input_layer.conv.kernel", 2))}
-    return name, _completed(config, sizes, file, "trunk", state), table
+    sizes = {"width": _trunk_width(shapes, ""), "in_channels": vote(shapes, ("input_layer.conv.kernel", 2))}
+    return name, completed(config, sizes, file, "trunk", state), table
 
 
 def trunk_name(state: State, file: str) -> str:
     """Which trunk it is, by the kind of its units and their number. Raises CheckpointError if there is no such trunk."""
     irse = any(".res_layer." in key for key in state)
     bottleneck = any(key.endswith(".conv3.weight") for key in state)
-    units = _length(state, "body.") or sum(_length(state, f"layer{stage}.") for stage in range(1, 5))
+    units = length(state, "body.") or sum(length(state, f"layer{stage}.") for stage in range(1, 5))
     for name, config in TRUNKS.items():
         kind = isinstance(config, ResNetConfig) and config.bottleneck
         if isinstance(config, IRSEConfig) == irse and kind == bottleneck and num_units(config) == units:
@@ -264,64 +271,6 @@ def counted(table: engine.Table, state: State) -> engine.Table:
     return table if any(key.endswith("num_batches_tracked") for key in state) else without_counts(table)
 
 
-Shapes = Mapping[str, Sequence[tuple[int, ...]]]
-
-
 def _trunk_width(shapes: Shapes, prefix: str) -> int | None:
     name = f"{prefix}input_layer"
-    return _vote(shapes, (f"{name}.conv.kernel", 3), (f"{name}.norm.scale", 0), (f"{name}.norm.bias", 0))
-
-
-def _length(state: State, prefix: str, *, first: int = 0) -> int:
-    """How many numbers stand behind `prefix`, if they are counted from `first` without a gap."""
-    return max(indices(state, prefix), default=first - 1) + 1 - first
-
-
-def _blocks_by_resolution(state: State, prefix: str) -> int:
-    return max((resolution.bit_length() - 2 for resolution in indices(state, prefix)), default=0)
-
-
-def _vote(shapes: Shapes, *places: tuple[str, int]) -> int | None:
-    """The most frequent size among (path, axis) places; None if none of them exists."""
-    return _majority(shape[axis] for path, axis in places for shape in shapes.get(path, ()) if axis < len(shape))
-
-
-def _majority(values: Iterable[int]) -> int | None:
-    ranking = Counter(values).most_common(1)
-    return ranking[0][0] if ranking else None
-
-
-def _config(kind: Any, file: str, **fields: Any) -> Any:
-    try:
-        return kind(**fields)
-    except ValueError as error:
-        raise impossible(file, error) from error
-
-
-def impossible(file: str, reason: object) -> CheckpointError:
-    """The error for tensors of sizes that do not make a network."""
-    return CheckpointError.explain(
-        file,
-        found=f"tensors of sizes that do not make a network ({reason})",
-        expected="one of the supported architectures",
-        remedy="use `restyle inspect` to see what the file holds",
-    )
-
-
-def _completed(config: Any, sizes: Mapping[str, Any], file: str, network: str, state: State) -> Any:
-    """The config with the sizes in place of its preliminary ones."""
-    flat = [size for value in sizes.values() for size in (value if isinstance(value, tuple) else (value,))]
-    if None in flat:
-        raise CheckpointError.explain(
-            file,
-            found=f"only {len(state)} tensors of the {network}, too few to tell its size",
-            expected="all of its tensors",
-            remedy="use the complete checkpoint",
-        )
-    if min(flat) < 1:
-        raise impossible(file, f"{network} with {sizes}")
-    return _config(type(config), file, **{**_fields(config), **sizes})
-
-
-def _fields(config: Any) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return vote(shapes, (f"{name}.conv.kernel", 3), (f"{name}.norm.scale", 0), (f"{name}.norm.bias", 0))
