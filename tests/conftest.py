@@ -1,7 +1,6 @@
 """How tests compute: float32 proper, as accelerators round the inputs of matrix products by default; and quick compilation."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 # A small program spends half of its time in LLVM's optimisations. Tests, and the processes that they start, do without; those
@@ -24,11 +23,15 @@ LONG = (
     "nets/test_stylegan2.py",
 )
 
+QUICKLY = pytest.StashKey[bool]()
+
 jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (*LONG, module(item.path)).index(module(item.path)))
+    """The long modules first, and those in OPTIMISED before the others, so that each process changes over once."""
+    names = {item: module(item.path) for item in items}
+    items.sort(key=lambda item: (not names[item].startswith(OPTIMISED), (*LONG, names[item]).index(names[item])))
 
 
 def module(path: Path) -> str:
@@ -36,13 +39,10 @@ def module(path: Path) -> str:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def machine_code(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Optimise the programs of a module in OPTIMISED, and take none that was compiled otherwise."""
-    if not module(request.path).startswith(OPTIMISED):
-        yield
-        return
-    jax.clear_caches()
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.clear_caches()
-    jax.config.update("jax_disable_most_optimizations", True)
+def machine_code(request: pytest.FixtureRequest) -> None:
+    """Optimise the programs of a module in OPTIMISED only, and take none that was compiled otherwise."""
+    quickly = not module(request.path).startswith(OPTIMISED)
+    if quickly != request.config.stash.get(QUICKLY, True):
+        jax.clear_caches()
+        jax.config.update("jax_disable_most_optimizations", quickly)
+        request.config.stash[QUICKLY] = quickly
