@@ -20,8 +20,10 @@ TORCHVISION = "torchvision ResNet"
 MOCO = "MoCo v2 ResNet"
 TRUNKS = (FACE, TORCHVISION, MOCO)
 
-# genforce's generators: the averaged copy, with which pictures are made, and the trained one.
-SMOOTH_FIRST = ("generator_smooth", "generator")
+# Names of generators in files of a training run: the averaged copy, with which pictures are made, and the trained one.
+ROSINALITY_GENERATORS = ("g_ema", "g")
+NVLABS_GENERATORS = ("G_ema", "G")
+GENFORCE_GENERATORS = ("generator_smooth", "generator")
 
 # Where a generator keeps its mean latent, by the naming of its keys; rosinality's has it beside the network.
 AVERAGES = {"nvlabs": nvlabs.AVERAGE, "idinvert": stylegan.AVERAGE, "genforce": stylegan.AVERAGE}
@@ -73,28 +75,34 @@ class Contents:
         return self.nodes[role]["attributes"] if role in self.nodes else {}
 
 
-def contents(tree: Any, format: str, file: str) -> Contents:
+def contents(tree: Any, format: str, file: str, *, averaged: bool = True) -> Contents:
     """Recognise the parsed file.
 
-    tree, format: as `reader.read` returns them. file: for messages. Raises CheckpointError if the file holds something
+    tree, format: as `reader.read` returns them. file: for messages. averaged: of two generators, whether to take the averaged
+    or the trained one. Raises CheckpointError if the file holds something
     else, naming what was found and what is expected.
     """
     if not isinstance(tree, Mapping):
         raise _unknown(file, f"a single {type(tree).__name__}")
     if format == "nvlabs-pickle":
-        return _nvlabs(tree, file)
-    if any(isinstance(tree.get(name), Mapping) for name in ("g_ema", "g", "d")):
-        return _rosinality(tree)
+        return _nvlabs(tree, file, averaged)
+    if any(isinstance(tree.get(name), Mapping) for name in (*ROSINALITY_GENERATORS, "d")):
+        return _rosinality(tree, averaged)
     if isinstance(tree.get("state_dict"), Mapping):
         return _from_states(tree["state_dict"], tree, file)
-    if any(isinstance(tree.get(name), Mapping) for name in SMOOTH_FIRST):
-        return _genforce(tree, file)
+    if any(isinstance(tree.get(name), Mapping) for name in GENFORCE_GENERATORS):
+        return _genforce(tree, file, averaged)
     return _from_states({key: value for key, value in tree.items() if hasattr(value, "shape")}, tree, file)
 
 
-def _rosinality(tree: Mapping[str, Any]) -> Contents:
-    # Training keeps an averaged copy of the generator; pictures are made with that one.
-    name = next((name for name in ("g_ema", "g") if isinstance(tree.get(name), Mapping)), None)
+def _chosen(tree: Mapping[str, Any], names: tuple[str, str], averaged: bool) -> str | None:
+    """The name of the generator to take, of an averaged and a trained one, or None if there is none."""
+    wanted = names if averaged else reversed(names)
+    return next((name for name in wanted if isinstance(tree.get(name), Mapping)), None)
+
+
+def _rosinality(tree: Mapping[str, Any], averaged: bool) -> Contents:
+    name = _chosen(tree, ROSINALITY_GENERATORS, averaged)
     others = tuple(str(key) for key in tree if key not in (name, "d", "latent_avg"))
     return Contents(
         STYLEGAN2,
@@ -106,8 +114,9 @@ def _rosinality(tree: Mapping[str, Any]) -> Contents:
     )
 
 
-def _genforce(tree: Mapping[str, Any], file: str) -> Contents:
-    name = next(name for name in SMOOTH_FIRST if isinstance(tree.get(name), Mapping))
+def _genforce(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
+    name = _chosen(tree, GENFORCE_GENERATORS, averaged)
+    assert name is not None
     state = _without_module(tree[name])
     kind = _stylegan_kind(state)
     if kind is None:
@@ -203,10 +212,10 @@ def _unsupported_encoder(encoder: State) -> str | None:
     return "BackboneEncoderUsingLastLayerIntoW or SingleStyleCodeEncoder" if "linear.weight" in encoder else None
 
 
-def _nvlabs(tree: Mapping[str, Any], file: str) -> Contents:
+def _nvlabs(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
     if "class_name" in tree:  # a network that was pickled alone
         tree = {"D" if tree["class_name"] == "Discriminator" else "G_ema": tree}
-    name = next((name for name in ("G_ema", "G") if isinstance(tree.get(name), Mapping)), None)
+    name = _chosen(tree, NVLABS_GENERATORS, averaged)
     roles = {"generator": tree.get(name) if name else None, "discriminator": tree.get("D")}
     found = {role: node for role, node in roles.items() if isinstance(node, Mapping) and "class_name" in node}
     if not found:

@@ -1,7 +1,9 @@
-"""The game between an encoder and the discriminator of latent codes (e4e, arXiv 2102.02766), and its pool of older codes.
+"""The game between a generator (of pictures, or an encoder of codes) and a discriminator: the non-saturating logistic loss
+(arXiv 1406.2661) with R1; and the pool of older codes of e4e (arXiv 2102.02766).
 
-Upstream `training/coach_restyle_e4e.py` and `models/e4e_modules/latent_codes_pool.py`. `D` is anything that maps codes
-f32[..., D] to scores f32[...], such as `nets.discriminators.LatentDiscriminator`.
+Upstream `training/coach_restyle_e4e.py` and `models/e4e_modules/latent_codes_pool.py`; `training/loss.py` of
+NVlabs/stylegan2-ada-pytorch. `D` is anything that maps codes f32[..., D] to scores f32[...], such as
+`nets.discriminators.LatentDiscriminator`.
 """
 
 from collections.abc import Callable
@@ -27,22 +29,28 @@ def encoder_loss(D: Discriminator, w: jax.Array, stage: Stage = None) -> jax.Arr
 
 
 def real_loss(logits: jax.Array) -> jax.Array:
-    """What the discriminator pays for its scores of real codes: softplus(-score), elementwise."""
+    """What the discriminator pays for its scores of real samples, and a generator for those of its own: softplus(-score),
+    elementwise."""
     return jax.nn.softplus(-logits)
 
 
 def fake_loss(logits: jax.Array) -> jax.Array:
-    """What the discriminator pays for its scores of an encoder's codes: softplus(score), elementwise."""
+    """What the discriminator pays for its scores of generated samples: softplus(score), elementwise."""
     return jax.nn.softplus(logits)
 
 
-def r1_penalty(D: Discriminator, w: jax.Array) -> jax.Array:
-    """Squared length of the gradient of the score by the code (R1, arXiv 1801.04406), without its factor gamma / 2.
+def r1_penalty(D: Discriminator, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Squared length of the gradient of the score by the sample (R1, arXiv 1801.04406), without its factor gamma / 2.
 
-    w: f32[B, D], real codes -> f32[B].
+    x: f32[B, ...], real codes or pictures -> (penalties f32[B], scores f32[B]). Scores of a batch may depend on each other.
     """
-    slope = jax.grad(lambda w: D(w).sum())(w)
-    return jnp.sum(jnp.square(slope), axis=-1)
+
+    def total(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        scores = D(x)
+        return scores.sum(), scores
+
+    slope, scores = jax.grad(total, has_aux=True)(x)
+    return jnp.sum(jnp.square(slope), axis=range(1, x.ndim)), scores
 
 
 class LatentPool(NamedTuple):

@@ -96,21 +96,22 @@ class ResidualBlock(nnx.Module):
         return self.conv1(self.conv0(x)) + self.skip(x)
 
 
-def minibatch_stddev(x: jax.Array, group: int) -> jax.Array:
+def minibatch_stddev(x: jax.Array, group: int, block: int | None = None) -> jax.Array:
     """Append the mean standard deviation over groups of samples as one more channel.
 
-    x: [B, H, W, C] -> [B, H, W, C + 1]. Sample i is grouped with i + B/G, i + 2B/G, ..., G = min(B, group). Raises
-    ValueError if B is not a multiple of G.
+    x: [B, H, W, C] -> [B, H, W, C + 1]. Within each run of `block` samples (None: the batch), sample i is grouped with
+    i + block/G, i + 2 block/G, ..., G = min(block, group). Raises ValueError if B is not a multiple of `block`, or that of G.
     """
     batch, height, width, channels = x.shape
-    size = min(batch, group)
-    if batch % size:
+    block = batch if block is None else min(batch, block)
+    size = min(block, group)
+    if batch % block or block % size:
         raise ValueError(
-            f"a batch of {batch} cannot be split into groups of {size} for the minibatch standard deviation"
+            f"a batch of {batch} cannot be split into groups of {size} in blocks of {block} for the minibatch standard deviation"
         )
-    groups = x.astype(jnp.float32).reshape(size, batch // size, height, width, channels)
-    deviation = jnp.sqrt(jnp.var(groups, axis=0) + 1e-8).mean(axis=(1, 2, 3))
-    column = jnp.tile(deviation, size)[:, None, None, None]
+    groups = x.astype(jnp.float32).reshape(batch // block, size, block // size, height, width, channels)
+    deviation = jnp.sqrt(jnp.var(groups, axis=1) + 1e-8).mean(axis=(2, 3, 4))
+    column = jnp.tile(deviation, (1, size)).reshape(batch, 1, 1, 1)
     return jnp.concatenate([x, jnp.broadcast_to(column, (batch, height, width, 1)).astype(x.dtype)], axis=-1)
 
 
@@ -133,15 +134,20 @@ class Discriminator(nnx.Module):
         self.out = EqualDense(widths[0], widths[0] if config.label_dim else 1, rngs=rngs)
         self.config, self.dtype = config, dtype
 
-    def __call__(self, images: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        """images: f32[B, R, R, 3] in [-1, 1], labels: f32[B, label_dim] -> scores f32[B, 1]. Raises ValueError on a wrong shape."""
+    def __call__(
+        self, images: jax.Array, labels: jax.Array | None = None, stddev_block: int | None = None
+    ) -> jax.Array:
+        """images: f32[B, R, R, 3] in [-1, 1], labels: f32[B, label_dim] -> scores f32[B, 1]; see `minibatch_stddev` for the block.
+
+        Raises ValueError on a wrong shape.
+        """
         resolution = self.config.resolution
         if images.shape[1:] != (resolution, resolution, 3):
             raise ValueError(f"images have shape {images.shape}, expected [B, {resolution}, {resolution}, 3]")
         x = self.from_rgb(images.astype(self.dtype))
         for block in self.blocks:
             x = block(x)
-        x = self.conv(minibatch_stddev(x.astype(jnp.float32), self.config.stddev_group))
+        x = self.conv(minibatch_stddev(x.astype(jnp.float32), self.config.stddev_group, stddev_block))
         x = self.out(scaled_leaky_relu(self.dense(x.reshape(x.shape[0], -1))))
         if self.config.label_dim:
             x = jnp.sum(x * self.mapping(None, labels), axis=-1, keepdims=True) / math.sqrt(x.shape[-1])

@@ -20,7 +20,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 def convolve(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
     """Cross-correlation of x [B, H, W, I] with kernel [h, w, I, O]; `pads` is ((top, bottom), (left, right)).
 
-    Differentiable in reverse mode only, any number of times.
+    It and its two gradients are declared as the derivatives of each other: reverse mode only, any number of times.
     """
     return _plain(strides, pads, x, kernel)
 
@@ -29,65 +29,82 @@ def _plain(strides: tuple[int, int], pads: Pads, x: jax.Array, kernel: jax.Array
     return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=DIMENSION_NUMBERS)
 
 
-def _input_gradient_on_cpu(
-    strides: tuple[int, int], pads: Pads, size: tuple[int, int], grad: jax.Array, kernel: jax.Array
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def input_gradient(
+    grad: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads, size: tuple[int, int]
 ) -> jax.Array:
-    """Gradient in an input of `size` rows and columns: the kernel turned around, over the gradient with zeros inserted."""
-    outer = []
-    for axis in (0, 1):
-        before = kernel.shape[axis] - 1 - pads[axis][0]
-        spread = (grad.shape[1 + axis] - 1) * strides[axis] + 1
-        outer.append((before, size[axis] + kernel.shape[axis] - 1 - spread - before))
-    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
-    return lax.conv_general_dilated(
-        grad, turned, (1, 1), outer, lhs_dilation=strides, dimension_numbers=DIMENSION_NUMBERS
-    )
+    """Gradient of `convolve` in an input of `size` rows and columns: on CPU the kernel turned around, over the gradient with
+    zeros inserted."""
+
+    def on_cpu(grad: jax.Array, kernel: jax.Array) -> jax.Array:
+        outer = []
+        for axis in (0, 1):
+            before = kernel.shape[axis] - 1 - pads[axis][0]
+            spread = (grad.shape[1 + axis] - 1) * strides[axis] + 1
+            outer.append((before, size[axis] + kernel.shape[axis] - 1 - spread - before))
+        turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+        return lax.conv_general_dilated(
+            grad, turned, (1, 1), outer, lhs_dilation=strides, dimension_numbers=DIMENSION_NUMBERS
+        )
+
+    def elsewhere(grad: jax.Array, kernel: jax.Array) -> jax.Array:
+        x = jax.ShapeDtypeStruct((len(grad), *size, kernel.shape[2]), grad.dtype)
+        return jax.linear_transpose(lambda x: _plain(strides, pads, x, kernel), x)(grad)[0]
+
+    return lax.platform_dependent(grad, kernel, cpu=on_cpu, default=elsewhere)
 
 
-def _kernel_gradient_on_cpu(
-    strides: tuple[int, int], pads: Pads, size: tuple[int, int], x: jax.Array, grad: jax.Array
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def kernel_gradient(
+    x: jax.Array, grad: jax.Array, strides: tuple[int, int], pads: Pads, size: tuple[int, int]
 ) -> jax.Array:
-    """Gradient in a kernel of `size`: input channels as the batch, the batch as channels, the gradient as the kernel."""
-    outer = []
-    for axis in (0, 1):
-        before = pads[axis][0]
-        spread = (grad.shape[1 + axis] - 1) * strides[axis] + 1
-        outer.append((before, size[axis] - 1 + spread - x.shape[1 + axis] - before))
-    products = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        grad.transpose(1, 2, 0, 3),
-        (1, 1),
-        outer,
-        rhs_dilation=strides,
-        dimension_numbers=DIMENSION_NUMBERS,
-    )
-    return products.transpose(1, 2, 0, 3)
+    """Gradient of `convolve` in a kernel of `size`: on CPU with input channels as the batch, the batch as channels and the
+    gradient as the kernel."""
+
+    def on_cpu(x: jax.Array, grad: jax.Array) -> jax.Array:
+        outer = []
+        for axis in (0, 1):
+            before = pads[axis][0]
+            spread = (grad.shape[1 + axis] - 1) * strides[axis] + 1
+            outer.append((before, size[axis] - 1 + spread - x.shape[1 + axis] - before))
+        products = lax.conv_general_dilated(
+            x.transpose(3, 1, 2, 0),
+            grad.transpose(1, 2, 0, 3),
+            (1, 1),
+            outer,
+            rhs_dilation=strides,
+            dimension_numbers=DIMENSION_NUMBERS,
+        )
+        return products.transpose(1, 2, 0, 3)
+
+    def elsewhere(x: jax.Array, grad: jax.Array) -> jax.Array:
+        kernel = jax.ShapeDtypeStruct((*size, x.shape[3], grad.shape[3]), x.dtype)
+        return jax.linear_transpose(lambda kernel: _plain(strides, pads, x, kernel), kernel)(grad)[0]
+
+    return lax.platform_dependent(x, grad, cpu=on_cpu, default=elsewhere)
 
 
-def _backward(
-    strides: tuple[int, int], pads: Pads, saved: tuple[jax.Array, jax.Array], grad: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
-    plain = functools.partial(_plain, strides, pads)
-    # Two choices rather than one, so that the gradient that nobody uses is not computed.
-    of_input = lax.platform_dependent(
-        grad,
-        kernel,
-        x,
-        cpu=lambda grad, kernel, x: _input_gradient_on_cpu(strides, pads, x.shape[1:3], grad, kernel),
-        default=lambda grad, kernel, x: jax.vjp(lambda x: plain(x, kernel), x)[1](grad)[0],
-    )
-    of_kernel = lax.platform_dependent(
-        grad,
-        kernel,
-        x,
-        cpu=lambda grad, kernel, x: _kernel_gradient_on_cpu(strides, pads, kernel.shape[:2], x, grad),
-        default=lambda grad, kernel, x: jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](grad)[0],
-    )
-    return of_input, of_kernel
-
-
-convolve.defvjp(lambda x, kernel, strides, pads: (convolve(x, kernel, strides, pads), (x, kernel)), _backward)
+convolve.defvjp(
+    lambda x, kernel, strides, pads: (convolve(x, kernel, strides, pads), (x, kernel)),
+    lambda strides, pads, saved, grad: (
+        input_gradient(grad, saved[1], strides, pads, saved[0].shape[1:3]),
+        kernel_gradient(saved[0], grad, strides, pads, saved[1].shape[:2]),
+    ),
+)
+input_gradient.defvjp(
+    lambda grad, kernel, strides, pads, size: (input_gradient(grad, kernel, strides, pads, size), (grad, kernel)),
+    lambda strides, pads, size, saved, x: (
+        convolve(x, saved[1], strides, pads),
+        kernel_gradient(x, saved[0], strides, pads, saved[1].shape[:2]),
+    ),
+)
+kernel_gradient.defvjp(
+    lambda x, grad, strides, pads, size: (kernel_gradient(x, grad, strides, pads, size), (x, grad)),
+    lambda strides, pads, size, saved, kernel: (
+        input_gradient(saved[1], kernel, strides, pads, saved[0].shape[1:3]),
+        convolve(saved[0], kernel, strides, pads),
+    ),
+)
 
 
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int | Pads = 0) -> jax.Array:

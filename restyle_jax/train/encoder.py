@@ -105,7 +105,7 @@ class EncoderTrainer:
             return sum(parts.values(), jnp.float32(0)), parts
 
         def penalty(params: nnx.State) -> jax.Array:
-            return config.r1 / 2 * config.r1_every * adversarial.r1_penalty(network(params), real).mean()
+            return config.r1 / 2 * config.r1_every * adversarial.r1_penalty(network(params), real)[0].mean()
 
         def descend(params: nnx.State, moments: Any, gradient: nnx.State) -> tuple[nnx.State, Any]:
             updates, moments = self.discriminator_optimizer.update(gradient, moments, params)

@@ -73,6 +73,11 @@ def test_minibatch_stddev_groups_by_stride():
     expected = np.sqrt(x.reshape(4, 2, 4, 4, 3).var(axis=0) + 1e-8).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(mixed[:, 0, 0, 3], np.tile(expected, 4), rtol=1e-5)
     np.testing.assert_allclose(same[..., 3], 1e-4, rtol=1e-3)
+    blocks = [minibatch_stddev(x[i : i + 4], 2) for i in (0, 4)]
+    np.testing.assert_array_equal(minibatch_stddev(x, 2, 4), np.concatenate(blocks))
+    np.testing.assert_array_equal(minibatch_stddev(x, 2, 16), minibatch_stddev(x, 2))
+    with pytest.raises(ValueError, match="batch of 8 cannot be split into groups of 3 in blocks of 3"):
+        minibatch_stddev(x, 4, 3)
     with pytest.raises(ValueError, match="batch of 6 cannot be split into groups of 4"):
         minibatch_stddev(jnp.zeros((6, 4, 4, 3)), 4)
 
