@@ -21,7 +21,7 @@ from restyle_jax.train.checks import problems
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.encoder import EncoderTrainer
 from restyle_jax.train.objective import Objective
-from restyle_jax.train.task import Frozen, State, Task
+from restyle_jax.train.task import Frozen, Sheet, State, Task
 
 
 def encoder_task(config: EncoderTraining) -> Task:
@@ -46,11 +46,11 @@ def encoder_task(config: EncoderTraining) -> Task:
         frozen=frozen,
         init=init,
         step=trainer.step,
-        evaluate=trainer.evaluate,
-        show=trainer.show,
-        columns=("input", *(f"step {i + 1}" for i in range(trainer.steps)), "target"),
-        best="loss",
+        show=lambda *inputs: {"steps": trainer.show(*inputs)},
+        sheets={"steps": Sheet(("input", *(f"step {i + 1}" for i in range(trainer.steps)), "target"))},
         publish=publish,
+        evaluate=trainer.evaluate,
+        best=f"loss/{trainer.steps}",
     )
 
 

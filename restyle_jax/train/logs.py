@@ -58,15 +58,17 @@ class Logs:
         if "loss" in values:
             self._bar.set_postfix(loss=f"{values['loss']:.4g}", refresh=False)
 
-    def pictures(self, step: int, pictures: np.ndarray, columns: Sequence[str], captions: Sequence[str]) -> None:
-        """A grid of f32[B, columns, h, w, 3] as images/<step>.png and in TensorBoard."""
+    def pictures(
+        self, step: int, name: str, pictures: np.ndarray, columns: Sequence[str], captions: Sequence[str]
+    ) -> None:
+        """A sheet of f32[rows, columns, h, w, 3] as images/<name>_<step>.png and in TensorBoard."""
         height, width = (min(size, LARGEST_CELL) for size in pictures.shape[2:4])
         rows = [GridRow(caption, list(row)) for caption, row in zip(captions, to_bytes(pictures), strict=True)]
         grid = picture_grid(columns, rows, height, width)
-        file = self._images / f"{step:08d}.png"
+        file = self._images / f"{name}_{step:08d}.png"
         with writing(file):
             Image.fromarray(grid).save(file)
-            self._event(step, summary=summary.image("pictures", grid, dataformats="HWC"))
+            self._event(step, summary=summary.image(f"pictures/{name}", grid, dataformats="HWC"))
             self._events.flush()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from restyle_jax.train.averages import Averages
 from restyle_jax.train.sharding import abstract, replicated, split
 from restyle_jax.train.task import Batch, Frozen, State, Task
 
-SHOWN = 4  # pictures of a grid
+SHOWN = 4  # rows of a sheet of pictures
 
 
 class Progress(NamedTuple):
@@ -26,7 +26,7 @@ class Progress(NamedTuple):
 class Programs(NamedTuple):
     """train: (progress, frozen, batch, stop) -> (progress, metrics, stop), compiled; the first argument is donated.
     evaluate: (averages, state, frozen, batch, stop) -> (averages, stop), the first argument donated. show: (state, frozen,
-    batch) -> the task's pictures of the first rows. forget, forget_test: averages of nothing, as train and evaluate take them.
+    batch) -> the first rows of the task's sheets. forget, forget_test: averages of nothing, as train and evaluate take them.
 
     stop: int32[devices], each process fills in the number of the signal that asked it to stop, or 0; the result is the
     largest of them, so that all processes stop after the same step.
@@ -34,7 +34,7 @@ class Programs(NamedTuple):
 
     train: Any
     evaluate: Callable[..., tuple[Averages, jax.Array]]
-    show: Callable[..., jax.Array]
+    show: Callable[..., dict[str, jax.Array]]
     forget: Callable[[], Averages]
     forget_test: Callable[[Batch], Averages]
 
@@ -57,16 +57,18 @@ def compile_programs(task: Task, mesh: Mesh, state: State, batch: Mapping[str, j
         return Progress(state, averages.add_step(progress.averages, metrics)), metrics, stop.max()
 
     def evaluate(counted: Averages, state: State, frozen: Frozen, batch: Batch, stop: jax.Array) -> Any:
+        assert task.evaluate
         values = task.evaluate(state, frozen, batch)
         return averages.add_pictures(counted, values, batch["valid"]), stop.max()
 
-    def show(state: State, frozen: Frozen, batch: Batch) -> jax.Array:
+    def show(state: State, frozen: Frozen, batch: Batch) -> dict[str, jax.Array]:
         # Every device keeps a row, as a batch of fewer rows than devices cannot be split.
         rows = -(-SHOWN // mesh.size) * mesh.size
         few = {name: jax.lax.with_sharding_constraint(value[:rows], split(mesh)) for name, value in batch.items()}
-        return task.show(state, frozen, few)[:SHOWN]
+        return {name: pictures[:SHOWN] for name, pictures in task.show(state, frozen, few).items()}
 
     def forget_test(batch: Batch) -> Averages:
+        assert task.evaluate
         values = jax.eval_shape(task.evaluate, state, task.frozen, batch)
         return averages.empty({name: value.shape[1:] for name, value in values.items()})
 

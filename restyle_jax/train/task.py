@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,6 +14,13 @@ Batch = Mapping[str, jax.Array]
 """`source` f32[B, h, w, c], `target` f32[B, h, w, 3], `index` int32[B]; in evaluation also `valid` bool[B] (False: padding)."""
 
 
+class Sheet(NamedTuple):
+    """What is written on a sheet of pictures: a title for each column, and for each row (None: the name of a picture)."""
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...] | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """Pure functions for `train.loop.fit`, all of which it compiles itself.
@@ -21,17 +28,21 @@ class Task:
     init: key -> state. Called once, and not compiled: it may copy large arrays that were read from files.
     step: (state, frozen, batch) -> (state, metrics). Metrics are scalars, or f32[N] with one value for each refinement step;
         `loss` is among them. The state is donated.
-    evaluate: (state, frozen, batch) -> {name: f32[B, N]}, one value for each picture and refinement step.
-    show: (state, frozen, batch) -> pictures f32[B, columns, h, w, 3] in [-1, 1] with the names of the columns in `columns`.
-    best: the evaluated quantity (last refinement step, mean over the test set) whose minimum marks the best checkpoint.
+    show: (state, frozen, batch) -> {name of a sheet: pictures f32[rows, columns, h, w, 3] in [-1, 1]}, the titles in `sheets`.
+        Of the rows, which may belong to the pictures of the batch, the first `programs.SHOWN` are kept.
     publish: (state, directory) -> None; writes what was trained, as a model that `restyle_jax.load` reads.
+    evaluate: (state, frozen, batch) -> {name: f32[B, N]}, one value for each picture of the test set and refinement step.
+    score: state -> {name: value}, on the host, equal in all processes: for what is evaluated as a whole and not by picture.
+    best: the evaluated quantity whose minimum marks the best checkpoint, such as "loss/5" (the mean over the test set after
+        step 5), or a name that `score` returns.
     """
 
     frozen: Frozen
     init: Callable[[jax.Array], State]
     step: Callable[[State, Frozen, Batch], tuple[State, dict[str, jax.Array]]]
-    evaluate: Callable[[State, Frozen, Batch], dict[str, jax.Array]]
-    show: Callable[[State, Frozen, Batch], jax.Array]
-    columns: tuple[str, ...]
-    best: str
+    show: Callable[[State, Frozen, Batch], dict[str, jax.Array]]
+    sheets: Mapping[str, Sheet]
     publish: Callable[[State, Any], None]
+    evaluate: Callable[[State, Frozen, Batch], dict[str, jax.Array]] | None = None
+    score: Callable[[State], dict[str, float]] | None = None
+    best: str = ""

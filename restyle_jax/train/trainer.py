@@ -112,12 +112,17 @@ class Trainer:
             with clock.paused():
                 if self.due(self.run.image_every):
                     self.show(batch)
-                improved = self.evaluate() if self.open_test and self.due(self.run.eval_every) else False
+                improved = self.evaluate() if self.evaluates and self.due(self.run.eval_every) else False
                 if improved or self.stop or self.due(self.run.save_every):
                     self.save()
         if self.stop:
             self.tell(f"stopped by {NAMES[self.stop]} after step {self.step}: the same command continues")
         return Outcome(self.step, self.best, self.stop)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether there is anything to evaluate with."""
+        return bool(self.open_test or self.task.score)
 
     def due(self, every: int) -> bool:
         """Whether something happens after this step; everything does after the last one."""
@@ -150,21 +155,42 @@ class Trainer:
             self.logs.write(self.step, "train", values, timing)
 
     def show(self, batch: Batch) -> None:
-        """A grid with the first pictures of the batch."""
-        pictures = self.programs.show(self.progress.state, self.frozen, batch)
-        if self.logs:
-            captions = [self.name(int(index)) for index in np.asarray(batch["index"].addressable_data(0))[:SHOWN]]
-            captions += [""] * (len(pictures) - len(captions))
-            self.logs.pictures(self.step, np.asarray(pictures), self.task.columns, captions)
+        """The sheets of pictures."""
+        shown = self.programs.show(self.progress.state, self.frozen, batch)
+        if not self.logs:
+            return
+        names = [self.name(int(index)) for index in np.asarray(batch["index"].addressable_data(0))[:SHOWN]]
+        for name, pictures in shown.items():
+            columns, rows = self.task.sheets[name]
+            captions = [*(names if rows is None else rows), *[""] * len(pictures)][: len(pictures)]
+            self.logs.pictures(self.step, name, np.asarray(pictures), columns, captions)
 
     def evaluate(self) -> bool:
-        """The means over the test set; whether they are the best so far, which is then published.
+        """Log the evaluated quantities; whether they are the best so far, which is then published.
 
         A request to stop ends it without a result; it is repeated when the run continues.
         """
-        assert self.open_test
         self.evaluated = False
         began = time.monotonic()
+        values = self.task.score(self.progress.state) if self.task.score else self.over_test_set()
+        if values is None:
+            return False
+        bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingError(f"evaluation after step {self.step}: {', '.join(bad)}, which is not finite.")
+        self.evaluated = True
+        if self.logs:
+            self.logs.write(self.step, "test", values, {"seconds": time.monotonic() - began})
+        score = values[self.task.best]
+        if self.best and score >= self.best[0]:
+            return False
+        self.best = (score, self.step)
+        self.publish("best")
+        return True
+
+    def over_test_set(self) -> dict[str, float] | None:
+        """The means over the test set; None if a request to stop came first."""
+        assert self.open_test
         counted = None
         with contextlib.closing(self.open_test()) as batches:
             for local in batches:
@@ -173,22 +199,10 @@ class Trainer:
                 counted, stop = self.programs.evaluate(counted, self.progress.state, self.frozen, batch, self.flag())
                 self.stop = self.stop or int(stop)
                 if self.stop:
-                    return False
+                    return None
         if counted is None:
             raise TrainingError("the test set is empty. Give pictures to test on, or none at all.")
-        values = averages.compute(counted)
-        bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            raise TrainingError(f"evaluation after step {self.step}: {', '.join(bad)}, which is not finite.")
-        self.evaluated = True
-        if self.logs:
-            self.logs.write(self.step, "test", values, {"seconds": time.monotonic() - began})
-        score = values[f"{self.task.best}/{len(counted[self.task.best].total)}"]
-        if self.best and score >= self.best[0]:
-            return False
-        self.best = (score, self.step)
-        self.publish("best")
-        return True
+        return averages.compute(counted)
 
     def save(self) -> None:
         """A checkpoint, and the model as it is now."""

@@ -158,7 +158,7 @@ def test_a_trained_task_publishes_a_model(tmp_path):
     config = dataclasses.replace(PLAIN, checkpoint=tiny.checkpoint())
     task = encoder_task(config)
     state = task.init(jax.random.key(0))
-    assert task.columns == ("input", "step 1", "step 2", "target")
+    assert task.sheets["steps"].columns == ("input", "step 1", "step 2", "target")
     task.publish(state, tmp_path / "model")
     model, start = rs.load(tmp_path / "model"), rs.load(tiny.checkpoint())
     x = np.asarray(pictures()["source"])

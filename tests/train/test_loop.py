@@ -80,8 +80,10 @@ def test_what_is_logged(done: Path):
 
 
 def test_what_is_in_the_folder(done: Path):
-    assert sorted(path.name for path in (done / "images").iterdir()) == ["00000003.png", "00000006.png", "00000007.png"]
-    with Image.open(done / "images" / "00000007.png") as grid:
+    assert sorted(path.name for path in (done / "images").iterdir()) == [
+        f"result_{step:08d}.png" for step in (3, 6, 7)
+    ]
+    with Image.open(done / "images" / "result_00000007.png") as grid:
         assert grid.width > 3 * toy.SIZE and grid.height > 4 * toy.SIZE
     assert "['hidden'] | (3, 3, 3, 8)" in (done / "parameters.txt").read_text()
     assert json.loads((done / "config.json").read_text())["config"]["learning_rate"] == 0.02
@@ -118,7 +120,7 @@ def test_tensorboard(done: Path):
             if name not in ("step", "kind"):
                 assert found[line["step"], f"{line['kind']}/{name}"].simple_value == pytest.approx(value)
     assert (2, "train/timing/images_per_second") in found
-    assert found[3, "pictures"].image.encoded_image_string.startswith(b"\x89PNG")
+    assert found[3, "pictures/result"].image.encoded_image_string.startswith(b"\x89PNG")
 
 
 def test_more_steps_continue_a_finished_run(copy: Path, tmp_path: Path):

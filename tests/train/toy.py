@@ -18,7 +18,7 @@ from restyle_jax.train import distributed
 from restyle_jax.train.config import Run
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.loop import fit
-from restyle_jax.train.task import Task
+from restyle_jax.train.task import Sheet, Task
 
 PICTURES, SIZE, STEPS = 24, 8, 3
 COLUMNS = ("input", "target", "result")
@@ -149,16 +149,16 @@ def task(config: Toy) -> Task:
         errors, _, _ = refine(state["params"], state["stats"], frozen, batch, jnp.float32(0))
         return {"l2": errors, "rms": jnp.sqrt(errors)}
 
-    def show(state: dict[str, Any], frozen: Any, batch: Any) -> jax.Array:
+    def show(state: dict[str, Any], frozen: Any, batch: Any) -> dict[str, jax.Array]:
         _, result, _ = refine(state["params"], state["stats"], frozen, batch, jnp.float32(0))
-        return jnp.stack([batch["source"], batch["target"], result], axis=1)
+        return {"result": jnp.stack([batch["source"], batch["target"], result], axis=1)}
 
     def publish(state: dict[str, Any], directory: Path) -> None:
         directory.mkdir(exist_ok=True)
         arrays: dict[str, Any] = {key: np.asarray(value) for key, value in state["params"].items()}
         np.savez(directory / "model.npz", **arrays)
 
-    return Task(frozen, init, step, evaluate, show, COLUMNS, "l2", publish)
+    return Task(frozen, init, step, show, {"result": Sheet(COLUMNS)}, publish, evaluate, best=f"l2/{STEPS}")
 
 
 def train(config: Toy, workdir: Path, *, seconds_per_batch: float = 0.0, **options: Any) -> Any:
