@@ -78,6 +78,11 @@ def read_config(directory: Path) -> dict[str, Any]:
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
     present = {role: config[role] for role in ROLES if config.get(role) is not None}
+    if not present and "attributes" in config:
+        raise CheckpointError.explain(
+            directory, found="an attribute network", expected="a generator, an encoder or a discriminator",
+            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
+        )  # fmt: skip
     kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
     if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
         name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
@@ -85,19 +90,18 @@ def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
         if name not in list(ARCHITECTURES):
             raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
         kinds["generator"] = ARCHITECTURES[name]
-    return {role: _parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
+    return {role: parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
 
 
 def geometry(config: dict[str, Any], directory: Path) -> Geometry:
     """The geometry in config.json. Raises CheckpointError if it is impossible."""
-    return _parsed(Geometry, config.get("geometry"), "geometry", directory)
+    return parsed(Geometry, config.get("geometry"), "geometry", directory)
 
 
-def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
-    """The dataclass `kind` from parsed JSON."""
+def parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
+    """The dataclass `kind` from `fields` of config.json under `name`. Raises CheckpointError if they are impossible."""
     try:
-        # JSON has no tuples, and a config is compared and hashed.
-        parsed = kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        parsed = kind(**{key: _hashable(value) for key, value in fields.items()})
     except (TypeError, ValueError, AttributeError) as error:
         raise _damaged(directory / CONFIG, f"an impossible {name} ({error})") from error
     for key, hint in get_type_hints(kind).items():
@@ -106,10 +110,17 @@ def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
     return parsed
 
 
+def _hashable(value: Any) -> Any:
+    """JSON has no tuples, and a config is compared and hashed."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value from JSON is what a field of a config may be; sizes are bounded, so that damage cannot stall us."""
     if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, int) for item in value)
+        kinds = get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[-1] is ... and isinstance(value, tuple) else kinds
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     if get_args(hint):
@@ -124,6 +135,30 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     config = read_config(directory)
     networks = configs(config, directory)
     frame = geometry(config, directory)
+    others: dict[str, engine.Target] = {}
+    if "generator" in networks:
+        sizes = networks["generator"]
+        others["w_avg"] = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
+    filled, arrays = fill(networks, directory, others, dtype=dtype)
+    return Model(
+        **filled,
+        w_avg=jnp.array(arrays["w_avg"]) if arrays else None,
+        geometry=frame,
+        metadata=dict(config.get("metadata") or {}),
+    )
+
+
+def fill(
+    networks: dict[str, Any],
+    directory: Path,
+    others: dict[str, engine.Target] | None = None,
+    *,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """{role: network} with the arrays in `directory`, from {role: config}, and the arrays that belong to no network.
+
+    Raises CheckpointError unless the file holds exactly the arrays of the networks and `others`.
+    """
     file = str(directory / WEIGHTS)
     source = reader.read(file).tree
     try:
@@ -133,18 +168,11 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     targets: dict[str, engine.Target] = {
         f"{role}.{path}": target for role, blueprint in blueprints.items() for path, target in blueprint.targets.items()
     }
-    if "generator" in networks:
-        sizes = networks["generator"]
-        targets["w_avg"] = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
+    targets |= others or {}
     engine.check_own(source, targets, file=file, what=f"networks of {CONFIG}")
-    filled: dict[str, Any] = {
-        role: blueprint.fill(
-            {path: np.array(source[f"{role}.{path}"], target.dtype) for path, target in blueprint.targets.items()}
-        )
-        for role, blueprint in blueprints.items()
-    }
-    w_avg = jnp.array(source["w_avg"], jnp.float32) if "w_avg" in source else None
-    return Model(**filled, w_avg=w_avg, geometry=frame, metadata=dict(config.get("metadata") or {}))
+    arrays = {path: np.array(source[path], target.dtype) for path, target in targets.items()}
+    filled = {role: blueprint.fill(arrays, f"{role}.") for role, blueprint in blueprints.items()}
+    return filled, arrays
 
 
 def save(model: Model, directory: str | os.PathLike[str]) -> None:
@@ -155,21 +183,26 @@ def save(model: Model, directory: str | os.PathLike[str]) -> None:
     """
     directory = Path(directory)
     networks = {role: getattr(model, role) for role in ROLES}
-    arrays = {
-        f"{role}.{path}": array
-        for role, network in networks.items()
-        if network is not None
-        for path, array in flat_arrays(network).items()
-    }
+    arrays = flattened({role: network for role, network in networks.items() if network is not None})
     if model.w_avg is not None:
         arrays["w_avg"] = np.asarray(model.w_avg, np.float32)
     config = {
-        "format": FORMAT,
-        "version": VERSION,
         **{role: None if network is None else _fields(network.config) for role, network in networks.items()},
         "geometry": dataclasses.asdict(model.geometry),
-        "metadata": json_able(model.metadata),
     }
+    write(directory, config, model.metadata, arrays)
+
+
+def flattened(networks: dict[str, Any]) -> dict[str, np.ndarray]:
+    """{role.path: array} of {role: network}."""
+    return {
+        f"{role}.{path}": array for role, network in networks.items() for path, array in flat_arrays(network).items()
+    }
+
+
+def write(directory: Path, config: dict[str, Any], metadata: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write what `read_config` and `reader.read` give back; see `save`."""
+    config = {"format": FORMAT, "version": VERSION, **config, "metadata": json_able(metadata)}
     _refuse_foreign(directory)
     with (
         writing(directory),
