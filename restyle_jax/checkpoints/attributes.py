@@ -1,4 +1,4 @@
-"""Attribute networks (`nets.attributes`) in our own format: `config.json` names the outputs, `weights.safetensors` has the arrays."""
+"""Attribute networks (`nets.attributes`) in our own format; `config.json` names their outputs."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ def save_attributes(network: AttributeNetwork, metadata: Mapping[str, Any], dire
     metadata: what should be known about it, such as the step of training. Raises CheckpointError as `native.save`.
     """
     config = {ROLE: dataclasses.asdict(network.config)}
-    native.write(Path(directory), config, dict(metadata), native.flattened({ROLE: network}))
+    native.write(Path(directory), config, metadata, native.flattened({ROLE: network}))
 
 
 def load_attributes(path: str | os.PathLike[str]) -> AttributeNetwork:

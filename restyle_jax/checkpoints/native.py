@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -200,7 +200,7 @@ def flattened(networks: dict[str, Any]) -> dict[str, np.ndarray]:
     }
 
 
-def write(directory: Path, config: dict[str, Any], metadata: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Write what `read_config` and `reader.read` give back; see `save`."""
     config = {"format": FORMAT, "version": VERSION, **config, "metadata": json_able(metadata)}
     _refuse_foreign(directory)

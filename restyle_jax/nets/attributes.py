@@ -142,23 +142,31 @@ def _norm(channels: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs) -> nnx.
     return nnx.GroupNorm(channels, num_groups=None, group_size=GROUP, dtype=dtype, rngs=rngs)
 
 
-def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:
-    """{choice: {value: share}}: how often each value is the most likely one in images f32[N, R, R, 3] in [-1, 1], any N > 0.
+def describe(network: AttributeNetwork, images: jax.Array | np.ndarray) -> Attributes:
+    """What is in images f32[N, R, R, 3] in [-1, 1], for any N > 0: compiled, some at a time; numpy arrays.
 
     Raises ValueError on another shape, or without pictures.
     """
     if not len(images):
-        raise ValueError("there are no pictures to count attributes in")
+        raise ValueError("there are no pictures to describe")
     graph, state = nnx.split(network)
-    parts = [_most_likely(graph, state, images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
-    shares = {}
-    for name, values in network.config.choices:
-        counts = np.bincount(np.concatenate([part[name] for part in parts]), minlength=len(values))
-        shares[name] = {value: float(count / len(images)) for value, count in zip(values, counts, strict=True)}
-    return shares
+    parts = [_described(graph, state, images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
 
 @functools.partial(jax.jit, static_argnames="graph")
-def _most_likely(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.Array) -> dict[str, jax.Array]:
-    choices = nnx.merge(graph, state, copy=True)(x).choices
-    return {name: logits.argmax(-1) for name, logits in choices.items()}
+def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.Array) -> Attributes:
+    return nnx.merge(graph, state, copy=True)(x)
+
+
+def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:
+    """{choice: {value: share}}: in which share of images f32[N, R, R, 3] in [-1, 1] a value is the most likely one.
+
+    Raises ValueError as `describe`.
+    """
+    found = describe(network, images).choices
+    shares = {}
+    for name, values in network.config.choices:
+        counts = np.bincount(found[name].argmax(-1), minlength=len(values))
+        shares[name] = {value: float(count / len(images)) for value, count in zip(values, counts, strict=True)}
+    return shares

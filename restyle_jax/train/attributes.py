@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,12 +50,12 @@ def _within(values: np.ndarray, low: float, high: float) -> bool:
     return bool(np.all((values >= low) & (values <= high)))
 
 
-def errors(config: AttributeConfig, found: Attributes, wanted: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+def errors(config: AttributeConfig, found: Attributes, wanted: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
     """What was not seen: f32[B, S + A] of scalars and angles, and f32[B, D] of choices. All are 1 on average for someone who
     does not look.
 
     The square error of a scalar over the variance of a uniform one (so that its mean is 1 - R2), that of cosine and sine
-    together, and the cross entropy of a choice over the logarithm of the number of its values.
+    together, and the cross entropy of a choice over the logarithm of the number of its values. wanted: rows of a `Table`.
     """
     of_scalars = 12 * jnp.square(found.scalars - wanted["scalars"])
     of_angles = jnp.square(found.angles - wanted["angles"]).sum(-1)
