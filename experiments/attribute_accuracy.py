@@ -55,8 +55,9 @@ def report(network: AttributeNetwork, pictures: int) -> list[str]:
         right.append(float((found.choices[name].argmax(-1) == truth).mean()))
         shares = np.bincount(truth, minlength=len(values)) / pictures
         answers = np.array(list(said[name].values()))
-        with np.errstate(divide="ignore"):
-            off = float(np.exp(abs(np.log(answers) - np.log(shares)).max()))
+        occurs = shares > 0
+        with np.errstate(divide="ignore"):  # infinitely far off, if an answer is never given
+            off = float(np.exp(abs(np.log(answers[occurs] / shares[occurs])).max()))
         lines.append(f"{name:22} {right[-1]:7.3f} {shares.max():7.3f} {len(values):7} {off:7.2f}")
     return [*lines, f"{'mean':22} {np.mean(right):7.3f}"]
 

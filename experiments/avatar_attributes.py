@@ -2,7 +2,7 @@
 
     restyle train experiments/avatar_attributes.py --workdir runs/avatar_attributes
 
-Hardware: 2 CPU cores, half an hour; the pictures are drawn at the start, nothing is downloaded.
+Hardware: 2 CPU cores, twenty minutes; the pictures are drawn at the start, nothing is downloaded.
 
 Expected result: experiments/RESULTS.md; `python -m experiments.attribute_accuracy runs/avatar_attributes/best` measures it.
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax.checkpoints import native
+from restyle_jax.checkpoints.native import ATTRIBUTES
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
-
-ROLE = "attributes"
+from restyle_jax.nets.attributes import AttributeNetwork
 
 
 def save_attributes(network: AttributeNetwork, metadata: Mapping[str, Any], directory: str | os.PathLike[str]) -> None:
@@ -18,8 +17,8 @@ def save_attributes(network: AttributeNetwork, metadata: Mapping[str, Any], dire
 
     metadata: what should be known about it, such as the step of training. Raises CheckpointError as `native.save`.
     """
-    config = {ROLE: dataclasses.asdict(network.config)}
-    native.write(Path(directory), config, metadata, native.flattened({ROLE: network}))
+    config = {ATTRIBUTES: dataclasses.asdict(network.config)}
+    native.write(Path(directory), config, metadata, native.flattened({ATTRIBUTES: network}))
 
 
 def load_attributes(path: str | os.PathLike[str]) -> AttributeNetwork:
@@ -28,14 +27,12 @@ def load_attributes(path: str | os.PathLike[str]) -> AttributeNetwork:
     Raises CheckpointError if there is none, it is damaged or of another kind, listing everything that does not fit.
     """
     directory = native.own_directory(path)
-    config = native.read_config(directory) if directory is not None else {}
-    if directory is None or config.get(ROLE) is None:
-        held = ", ".join(role for role in native.ROLES if config.get(role) is not None)
+    networks = native.configs(native.read_config(directory), directory) if directory is not None else {}
+    if directory is None or ATTRIBUTES not in networks:
         raise CheckpointError.explain(
             path,
-            found=f"a model ({held or 'empty'})" if directory is not None else "no directory",
+            found="no directory" if directory is None else f"a model ({', '.join(networks) or 'empty'})",
             expected="a directory with an attribute network",
             remedy="train one with experiments/avatar_attributes.py, and give the folder best/ of that run",
         )
-    parsed = native.parsed(AttributeConfig, config[ROLE], ROLE, directory)
-    return native.fill({ROLE: parsed}, directory)[0][ROLE]
+    return native.fill(networks, directory)[0][ATTRIBUTES]

@@ -21,6 +21,7 @@ from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
+from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
@@ -29,8 +30,8 @@ from restyle_jax.refine import Geometry
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-ROLES = ("generator", "encoder", "discriminator")
-CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig}
+ROLES, ATTRIBUTES = ("generator", "encoder", "discriminator"), "attributes"
+CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig, ATTRIBUTES: AttributeConfig}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -77,12 +78,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
-    present = {role: config[role] for role in ROLES if config.get(role) is not None}
-    if not present and "attributes" in config:
-        raise CheckpointError.explain(
-            directory, found="an attribute network", expected="a generator, an encoder or a discriminator",
-            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
-        )  # fmt: skip
+    present = {role: config[role] for role in (*ROLES, ATTRIBUTES) if config.get(role) is not None}
     kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
     if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
         name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
@@ -90,16 +86,16 @@ def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
         if name not in list(ARCHITECTURES):
             raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
         kinds["generator"] = ARCHITECTURES[name]
-    return {role: parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
+    return {role: _parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
 
 
 def geometry(config: dict[str, Any], directory: Path) -> Geometry:
     """The geometry in config.json. Raises CheckpointError if it is impossible."""
-    return parsed(Geometry, config.get("geometry"), "geometry", directory)
+    return _parsed(Geometry, config.get("geometry"), "geometry", directory)
 
 
-def parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
-    """The dataclass `kind` from `fields` of config.json under `name`. Raises CheckpointError if they are impossible."""
+def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
+    """The dataclass `kind` from parsed JSON."""
     try:
         parsed = kind(**{key: _hashable(value) for key, value in fields.items()})
     except (TypeError, ValueError, AttributeError) as error:
@@ -134,6 +130,13 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     """The model in a directory of our format. Raises CheckpointError listing everything that does not fit."""
     config = read_config(directory)
     networks = configs(config, directory)
+    if ATTRIBUTES in networks:
+        raise CheckpointError.explain(
+            directory,
+            found="an attribute network",
+            expected="a generator, an encoder or a discriminator",
+            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
+        )
     frame = geometry(config, directory)
     others: dict[str, engine.Target] = {}
     if "generator" in networks:

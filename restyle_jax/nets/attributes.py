@@ -66,10 +66,10 @@ class AttributeConfig:
 
 
 class Attributes(NamedTuple):
-    """What is in B pictures, in the order of the config.
+    """What is in B pictures.
 
-    scalars: f32[B, S], 0 at the low and 1 at the high end of the range. angles: f32[B, A, 2], cosine and sine.
-    choices: {name: f32[B, values]}, logits.
+    scalars: f32[B, S], 0 at the low and 1 at the high end of the range. angles: f32[B, A, 2], cosine and sine; both in the
+    order of the config. choices: {name: f32[B, values]}, logits; in any order (JAX sorts dicts by name).
     """
 
     scalars: jax.Array

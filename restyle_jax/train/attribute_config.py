@@ -10,7 +10,7 @@ from restyle_jax.train.config import Run
 class AttributeTraining(Run):
     """Training of a network that says what is in an avatar (`nets.attributes`), on pictures that are drawn at the start.
 
-    The defaults take half an hour on 2 CPU cores. `data` and `test_data` are not used.
+    The defaults take twenty minutes on 2 CPU cores. `data` and `test_data` are not used.
 
     pictures, test_pictures: how many avatars are drawn for training and for the test.
     resolution: of the pictures, in pixels. widths: see `nets.attributes.AttributeConfig`.
@@ -19,7 +19,7 @@ class AttributeTraining(Run):
 
     batch_size: int = 64
     test_batch_size: int = 100
-    max_steps: int = 7000
+    max_steps: int = 5000
     image_every: int = 2000
     workers: int = 1
     pictures: int = 40_000

@@ -92,7 +92,7 @@ class AttributeTrainer:
         wanted = {name: rows[batch["index"]] for name, rows in known.items()}
         found = nnx.merge(self.network, params, copy=True)(batch["source"])
         numbers, choices = errors(self.network_config, found, wanted)
-        likely = jnp.stack([logits.argmax(-1) for logits in found.choices.values()], 1)
+        likely = jnp.stack([found.choices[name].argmax(-1) for name, _ in self.network_config.choices], 1)
         return {
             "loss": jnp.concatenate([numbers, choices], 1).mean(1),
             "explained": 1 - numbers.mean(1),
