@@ -131,6 +131,22 @@ class AvatarSource:
         return {"identity": identities, "picture": pictures} | sample_factors(identities, pictures)
 
 
+class KeptAvatars(AvatarSource):
+    """The same, all drawn at the start and kept in memory (12 kB for each picture of 64 px): four times as fast, once.
+
+    pictures: uint8[count, resolution, resolution, 3].
+    """
+
+    def __init__(self, split: Literal["train", "test"], count: int, resolution: int) -> None:
+        super().__init__(split, count, resolution)
+        self.pictures = render(self.described(np.arange(count)), resolution)
+
+    def open(self, index: int) -> tuple[Image.Image, Image.Image]:
+        """See `source.Source`."""
+        picture = Image.fromarray(self.pictures[index])
+        return picture, picture
+
+
 def layout(resolution: int, count: int) -> Layout:
     """Splits `train` of `count` pictures and `test` of a tenth as many (at least one), to be written with their factors.
 

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from restyle_jax.nets import stylegan, stylegan2
+from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 
@@ -18,6 +19,7 @@ NETWORKS: dict[type, Any] = {
     stylegan2.GeneratorConfig: stylegan2.Generator,
     EncoderConfig: Encoder,
     DiscriminatorConfig: Discriminator,
+    AttributeConfig: AttributeNetwork,
 }
 
 M = TypeVar("M", bound=nnx.Module)

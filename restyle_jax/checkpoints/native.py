@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -21,6 +21,7 @@ from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
+from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
@@ -29,8 +30,8 @@ from restyle_jax.refine import Geometry
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-ROLES = ("generator", "encoder", "discriminator")
-CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig}
+ROLES, ATTRIBUTES = ("generator", "encoder", "discriminator"), "attributes"
+CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig, ATTRIBUTES: AttributeConfig}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -77,7 +78,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
-    present = {role: config[role] for role in ROLES if config.get(role) is not None}
+    present = {role: config[role] for role in (*ROLES, ATTRIBUTES) if config.get(role) is not None}
     kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
     if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
         name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
@@ -96,8 +97,7 @@ def geometry(config: dict[str, Any], directory: Path) -> Geometry:
 def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
     """The dataclass `kind` from parsed JSON."""
     try:
-        # JSON has no tuples, and a config is compared and hashed.
-        parsed = kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        parsed = kind(**{key: _hashable(value) for key, value in fields.items()})
     except (TypeError, ValueError, AttributeError) as error:
         raise _damaged(directory / CONFIG, f"an impossible {name} ({error})") from error
     for key, hint in get_type_hints(kind).items():
@@ -106,10 +106,17 @@ def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
     return parsed
 
 
+def _hashable(value: Any) -> Any:
+    """JSON has no tuples, and a config is compared and hashed."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value from JSON is what a field of a config may be; sizes are bounded, so that damage cannot stall us."""
     if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, int) for item in value)
+        kinds = get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[-1] is ... and isinstance(value, tuple) else kinds
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     if get_args(hint):
@@ -123,7 +130,38 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     """The model in a directory of our format. Raises CheckpointError listing everything that does not fit."""
     config = read_config(directory)
     networks = configs(config, directory)
+    if ATTRIBUTES in networks:
+        raise CheckpointError.explain(
+            directory,
+            found="an attribute network",
+            expected="a generator, an encoder or a discriminator",
+            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
+        )
     frame = geometry(config, directory)
+    others: dict[str, engine.Target] = {}
+    if "generator" in networks:
+        sizes = networks["generator"]
+        others["w_avg"] = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
+    filled, arrays = fill(networks, directory, others, dtype=dtype)
+    return Model(
+        **filled,
+        w_avg=jnp.array(arrays["w_avg"]) if arrays else None,
+        geometry=frame,
+        metadata=dict(config.get("metadata") or {}),
+    )
+
+
+def fill(
+    networks: dict[str, Any],
+    directory: Path,
+    others: dict[str, engine.Target] | None = None,
+    *,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """{role: network} with the arrays in `directory`, from {role: config}, and the arrays that belong to no network.
+
+    Raises CheckpointError unless the file holds exactly the arrays of the networks and `others`.
+    """
     file = str(directory / WEIGHTS)
     source = reader.read(file).tree
     try:
@@ -133,18 +171,11 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     targets: dict[str, engine.Target] = {
         f"{role}.{path}": target for role, blueprint in blueprints.items() for path, target in blueprint.targets.items()
     }
-    if "generator" in networks:
-        sizes = networks["generator"]
-        targets["w_avg"] = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
+    targets |= others or {}
     engine.check_own(source, targets, file=file, what=f"networks of {CONFIG}")
-    filled: dict[str, Any] = {
-        role: blueprint.fill(
-            {path: np.array(source[f"{role}.{path}"], target.dtype) for path, target in blueprint.targets.items()}
-        )
-        for role, blueprint in blueprints.items()
-    }
-    w_avg = jnp.array(source["w_avg"], jnp.float32) if "w_avg" in source else None
-    return Model(**filled, w_avg=w_avg, geometry=frame, metadata=dict(config.get("metadata") or {}))
+    arrays = {path: np.array(source[path], target.dtype) for path, target in targets.items()}
+    filled = {role: blueprint.fill(arrays, f"{role}.") for role, blueprint in blueprints.items()}
+    return filled, arrays
 
 
 def save(model: Model, directory: str | os.PathLike[str]) -> None:
@@ -155,21 +186,26 @@ def save(model: Model, directory: str | os.PathLike[str]) -> None:
     """
     directory = Path(directory)
     networks = {role: getattr(model, role) for role in ROLES}
-    arrays = {
-        f"{role}.{path}": array
-        for role, network in networks.items()
-        if network is not None
-        for path, array in flat_arrays(network).items()
-    }
+    arrays = flattened({role: network for role, network in networks.items() if network is not None})
     if model.w_avg is not None:
         arrays["w_avg"] = np.asarray(model.w_avg, np.float32)
     config = {
-        "format": FORMAT,
-        "version": VERSION,
         **{role: None if network is None else _fields(network.config) for role, network in networks.items()},
         "geometry": dataclasses.asdict(model.geometry),
-        "metadata": json_able(model.metadata),
     }
+    write(directory, config, model.metadata, arrays)
+
+
+def flattened(networks: dict[str, Any]) -> dict[str, np.ndarray]:
+    """{role.path: array} of {role: network}."""
+    return {
+        f"{role}.{path}": array for role, network in networks.items() for path, array in flat_arrays(network).items()
+    }
+
+
+def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write what `read_config` and `reader.read` give back; see `save`."""
+    config = {"format": FORMAT, "version": VERSION, **config, "metadata": json_able(metadata)}
     _refuse_foreign(directory)
     with (
         writing(directory),

@@ -11,6 +11,7 @@ import numpy as np
 from restyle_jax.checkpoints import native, opts, sizes
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
+from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import GeneratorConfig, architecture
@@ -99,6 +100,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "generator": _describe_generator,
         "encoder": _describe_config_of_encoder,
         "discriminator": _describe_discriminator,
+        native.ATTRIBUTES: _describe_attributes,
     }
     reports = {}
     for role, network in networks.items():
@@ -145,6 +147,16 @@ def _describe_discriminator(config: DiscriminatorConfig) -> dict[str, Any]:
         "label_dim": config.label_dim,
         "stddev_group": config.stddev_group,
         "conv_clamp": config.conv_clamp,
+    }
+
+
+def _describe_attributes(config: AttributeConfig) -> dict[str, Any]:
+    return {
+        "resolution": config.resolution,
+        "widths": list(config.widths),
+        "scalars": [name for name, *_ in config.scalars],
+        "angles": list(config.angles),
+        "choices": [name for name, _ in config.choices],
     }
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a training configuration that can be said without opening a file."""
 
 from restyle_jax.train import fields
-from restyle_jax.train.config import EncoderTraining
+from restyle_jax.train.config import EncoderTraining, Run
 
 # Smallest sensible values; where there is none, any number will do.
 AT_LEAST = {
@@ -11,6 +11,8 @@ AT_LEAST = {
     **dict.fromkeys(("max_unreadable", "seed", "top", "progressive_start", "r1", "pool_size", "learning_rate"), 0),
     **dict.fromkeys(("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta"), 0),
     "discriminator_learning_rate": 0,
+    **dict.fromkeys(("pictures", "test_pictures", "resolution"), 1),
+    "warmup": 0,
 }
 LOSSES = ("l2", "lpips", "identity", "moco", "l2_crop", "lpips_crop")
 CHANNELS = {"sketch": (1,), "frontalise": (6, 3), "super_resolution": (6, 3), "inversion": (6, 3)}
@@ -19,19 +21,27 @@ FACE_SIZE = 256
 
 def problems(config: EncoderTraining) -> list[str]:
     """One sentence for each value that is impossible or contradicts another."""
-    kinds = fields.hints(type(config))
-    wrong = [
+    # The later rules compare values of the right types.
+    return mistyped(config) or too_small(config) + _ranges(config) + _contradictions(config)
+
+
+def mistyped(config: Run) -> list[str]:
+    """One sentence for each field of any task's configuration that has not the type it should have."""
+    return [
         f"{name}: found {value!r}, expected {fields.expected(hint)}"
-        for name, hint in kinds.items()
+        for name, hint in fields.hints(type(config)).items()
         if not fields.fits(value := getattr(config, name), hint)
     ]
-    if wrong:
-        return wrong  # the rules below compare values of the right types
-    for name, least in AT_LEAST.items():
-        value = getattr(config, name)
-        if value is not None and value < least:
-            wrong.append(f"{name}: found {value}, expected {least} or more")
-    return wrong + _ranges(config) + _contradictions(config)
+
+
+def too_small(config: Run) -> list[str]:
+    """One sentence for each number in any task's configuration that is below its smallest sensible value."""
+    values = {name: getattr(config, name) for name in fields.hints(type(config)) if name in AT_LEAST}
+    return [
+        f"{name}: found {value}, expected {AT_LEAST[name]} or more"
+        for name, value in values.items()
+        if value is not None and value < AT_LEAST[name]
+    ]
 
 
 def _ranges(config: EncoderTraining) -> list[str]:

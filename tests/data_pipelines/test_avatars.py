@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource, layout, render
+from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource, KeptAvatars, layout, render
 from data_pipelines.check import check
 from data_pipelines.drawing.factors import FACTORS, Continuous, Discrete, code, sample_factors
 from data_pipelines.folder import ImageError
@@ -249,3 +249,14 @@ def test_wrong_seeds_sizes_and_names() -> None:
         code("hat", "crown")
     with pytest.raises(ValueError, match=r"smile: there is no such discrete factor\. Known: eye_colour"):
         code("smile", "yes")
+
+
+def test_kept_avatars_are_the_same_as_those_drawn_when_read():
+    kept, drawn = KeptAvatars("test", 21, 16), AvatarSource("test", 21, 16)
+    assert len(kept) == 21 and kept.pictures.shape == (21, 16, 16, 3) and kept.pictures.dtype == np.uint8
+    for index in (0, 20):
+        source, target = kept.open(index)
+        assert (
+            source is target and kept.name(index) == drawn.name(index) and kept.factors(index) == drawn.factors(index)
+        )
+        np.testing.assert_array_equal(np.asarray(source), np.asarray(drawn.open(index)[0]))

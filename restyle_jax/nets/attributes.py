@@ -1,0 +1,172 @@
+"""A small network that says what is in a picture: numbers, angles and choices, read off features of its own.
+
+Trained on drawn pictures, of which everything is known, it does two jobs: its features stand for those of Inception where a
+measure compares sets of pictures (FID and its kin), and its outputs say how often something is seen, and later in which
+direction it lies. The config names the outputs, so that a saved network explains itself.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import reduce
+from flax import nnx
+
+from restyle_jax.nets.residual import conv
+from restyle_jax.ops.layers import leaky_relu
+
+GROUP = 8  # channels that are normalised together
+CHUNK = 256  # pictures that are looked at together
+
+he_normal = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+@dataclasses.dataclass(frozen=True)
+class AttributeConfig:
+    """What the network sees and says.
+
+    resolution: rows and columns of the pictures.
+    scalars: (name, low, high) of each number with a range. angles: names of the angles that go round (in degrees).
+    choices: (name, values) of each attribute that has one of several values.
+    widths: channels behind the input layer, which halves the resolution, and behind each block, which halves it again. The
+        last one is the number of features.
+
+    Raises ValueError if a range is empty, names are not different, or the sizes do not fit each other.
+    """
+
+    resolution: int
+    scalars: tuple[tuple[str, float, float], ...] = ()
+    angles: tuple[str, ...] = ()
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    widths: tuple[int, ...] = (24, 48, 96, 128)
+
+    def __post_init__(self) -> None:
+        if not self.widths or any(width < GROUP or width % GROUP for width in self.widths):
+            raise ValueError(f"widths {self.widths}: expected multiples of {GROUP}")
+        if self.resolution < 2 ** len(self.widths) or self.resolution % 2 ** len(self.widths):
+            raise ValueError(f"resolution {self.resolution}: expected a multiple of {2 ** len(self.widths)}")
+        names = [*(name for name, *_ in self.scalars), *self.angles, *(name for name, _ in self.choices)]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"attributes {names}: expected at least one, all with different names")
+        for name, low, high in self.scalars:
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"{name}: expected a range of numbers, found {low} to {high}")
+        for name, values in self.choices:
+            if len(values) < 2 or len(set(values)) < len(values):
+                raise ValueError(f"{name}: expected several different values, found {values}")
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs in all: one for a scalar, two for an angle, one for each value of a choice."""
+        return len(self.scalars) + 2 * len(self.angles) + sum(len(values) for _, values in self.choices)
+
+
+class Attributes(NamedTuple):
+    """What is in B pictures.
+
+    scalars: f32[B, S], 0 at the low and 1 at the high end of the range. angles: f32[B, A, 2], cosine and sine; both in the
+    order of the config. choices: {name: f32[B, values]}, logits; in any order (JAX sorts dicts by name).
+    """
+
+    scalars: jax.Array
+    angles: jax.Array
+    choices: dict[str, jax.Array]
+
+
+class Block(nnx.Module):
+    """Residual block with the activations before the convolutions (arXiv 1603.05027), which halves the resolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
+        def block_conv(channels: int, size: int, stride: int) -> nnx.Conv:
+            return conv(channels, out_channels, size, stride, kernel_init=he_normal, dtype=dtype, rngs=rngs)
+
+        self.norm1 = _norm(in_channels, dtype=dtype, rngs=rngs)
+        self.conv1 = block_conv(in_channels, 3, 2)
+        self.norm2 = _norm(out_channels, dtype=dtype, rngs=rngs)
+        self.conv2 = block_conv(out_channels, 3, 1)
+        self.shortcut = block_conv(in_channels, 1, 1)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, in] -> [B, H / 2, W / 2, out]."""
+        y = self.conv1(leaky_relu(self.norm1(x)))
+        y = self.conv2(leaky_relu(self.norm2(y)))
+        return y + self.shortcut(reduce(x, "b (h i) (w j) c -> b h w c", "mean", i=2, j=2))
+
+
+class AttributeNetwork(nnx.Module):
+    """Input layer, blocks, mean over space, one linear layer for all outputs."""
+
+    def __init__(self, config: AttributeConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        self.config = config
+        self.dtype = dtype
+        first, *_, last = (*config.widths, config.widths[-1])
+        self.input_layer = conv(5, first, 3, 2, use_bias=True, kernel_init=he_normal, dtype=dtype, rngs=rngs)
+        pairs = zip(config.widths, config.widths[1:], strict=False)
+        self.blocks = nnx.List([Block(before, after, dtype=dtype, rngs=rngs) for before, after in pairs])
+        self.norm = _norm(last, dtype=dtype, rngs=rngs)
+        self.head = nnx.Linear(last, config.outputs, rngs=rngs)
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """x: f32[B, R, R, 3] in [-1, 1], R as in the config -> f32[B, F]. Raises ValueError on another shape."""
+        size = self.config.resolution
+        if x.ndim != 4 or x.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"pictures for the attribute network have shape {x.shape}, expected [B, {size}, {size}, 3]: resize them"
+            )
+        # The mean over space forgets where something was seen, and many attributes are places.
+        line = jnp.linspace(-1, 1, size, dtype=x.dtype)
+        places = jnp.broadcast_to(jnp.stack(jnp.meshgrid(line, line), -1), (len(x), size, size, 2))
+        x = self.input_layer(jnp.concatenate([x, places], -1).astype(self.dtype))
+        for block in self.blocks:
+            x = block(x)
+        return leaky_relu(self.norm(x)).mean((1, 2), dtype=jnp.float32)
+
+    def __call__(self, x: jax.Array) -> Attributes:
+        """x: f32[B, R, R, 3] in [-1, 1] -> what is in the pictures. Raises ValueError on another shape."""
+        return self.read(self.features(x))
+
+    def read(self, features: jax.Array) -> Attributes:
+        """f32[B, F] -> what they mean."""
+        config = self.config
+        sizes = (len(config.scalars), 2 * len(config.angles), *(len(values) for _, values in config.choices))
+        scalars, angles, *choices = jnp.split(self.head(features), np.cumsum(sizes)[:-1], -1)
+        logits = {name: part for (name, _), part in zip(config.choices, choices, strict=True)}
+        return Attributes(0.5 + scalars, angles.reshape(len(features), -1, 2), logits)
+
+
+def _norm(channels: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs) -> nnx.GroupNorm:
+    return nnx.GroupNorm(channels, num_groups=None, group_size=GROUP, dtype=dtype, rngs=rngs)
+
+
+def describe(network: AttributeNetwork, images: jax.Array | np.ndarray) -> Attributes:
+    """What is in images f32[N, R, R, 3] in [-1, 1], for any N > 0: compiled, some at a time; numpy arrays.
+
+    Raises ValueError on another shape, or without pictures.
+    """
+    if not len(images):
+        raise ValueError("there are no pictures to describe")
+    graph, state = nnx.split(network)
+    parts = [_described(graph, state, images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
+
+
+@functools.partial(jax.jit, static_argnames="graph")
+def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.Array) -> Attributes:
+    return nnx.merge(graph, state, copy=True)(x)
+
+
+def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:
+    """{choice: {value: share}}: in which share of images f32[N, R, R, 3] in [-1, 1] a value is the most likely one.
+
+    Raises ValueError as `describe`.
+    """
+    found = describe(network, images).choices
+    shares = {}
+    for name, values in network.config.choices:
+        counts = np.bincount(found[name].argmax(-1), minlength=len(values))
+        shares[name] = {value: float(count / len(images)) for value, count in zip(values, counts, strict=True)}
+    return shares
