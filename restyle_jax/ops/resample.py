@@ -24,6 +24,24 @@ def pad_axis(x: jax.Array, before: int, after: int, axis: int) -> jax.Array:
     return lax.pad(x, jnp.zeros((), x.dtype), [(before, after, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
 
 
+def filter_axis(
+    x: jax.Array,
+    taps: Sequence[float] | Sequence[jax.Array],
+    axis: int,
+    before: int = 0,
+    after: int = 0,
+    stride: int = 1,
+) -> jax.Array:
+    """Zero padding of one axis by (before, after), then n taps along it (y[i] = sum of taps[k] x[i + k]), every `stride`-th sample.
+
+    taps: numbers, or arrays that broadcast with x. An axis of length L becomes (L + before + after - n) // stride + 1.
+    """
+    padded = pad_axis(x, before, after, axis)
+    last = padded.shape[axis] - len(taps) + 1
+    shifted = [lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(len(taps))]
+    return functools.reduce(jnp.add, (tap * part for tap, part in zip(taps, shifted, strict=True)))
+
+
 def blur(
     x: jax.Array, before: int, after: int, gain: float = 1.0, stride: int = 1, taps: Sequence[float] = TAPS
 ) -> jax.Array:
@@ -32,10 +50,7 @@ def blur(
     x: [B, H, W, C] -> [B, (H + before + after - n) // stride + 1, ..., C].
     """
     for axis in (ROWS, COLUMNS):
-        padded = pad_axis(x, before, after, axis)
-        last = padded.shape[axis] - len(taps) + 1
-        shifted = [lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(len(taps))]
-        x = functools.reduce(jnp.add, (tap * gain**0.5 * part for tap, part in zip(taps, shifted, strict=True)))
+        x = filter_axis(x, [tap * gain**0.5 for tap in taps], axis, before, after, stride)
     return x
 
 
