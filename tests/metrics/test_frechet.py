@@ -17,7 +17,7 @@ def reference(a: np.ndarray, b: np.ndarray) -> float:
     """As the formula says it, in float64; the trace of a square root is the sum of the roots of the eigenvalues."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     s, t = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = np.sqrt(np.linalg.eigvals(s @ t).astype(complex)).real.sum()
+    root = np.real(np.sqrt(np.linalg.eigvals(s @ t).astype(complex))).sum()
     return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(s) + np.trace(t) - 2 * root)
 
 
