@@ -8,6 +8,7 @@ from data_pipelines.folder import ImageError
 from restyle_jax.commands.arguments import Parser, failed, say
 from restyle_jax.commands.data import add_data
 from restyle_jax.commands.evaluate import add_eval
+from restyle_jax.commands.evaluate_generator import add_eval_generator
 from restyle_jax.commands.files import add_convert, add_export, add_inspect
 from restyle_jax.commands.inference import add_generate, add_invert
 from restyle_jax.commands.train import add_train
@@ -69,6 +70,7 @@ def _parser() -> Parser:
         add_data,
         add_train,
         add_eval,
+        add_eval_generator,
     ):
         declare(commands)
     return parser

@@ -1,4 +1,4 @@
-"""From published weight files to the networks behind the losses."""
+"""From published weight files to the networks behind losses and metrics."""
 
 import dataclasses
 import os
@@ -13,8 +13,10 @@ from restyle_jax.checkpoints import sizes, votes
 from restyle_jax.checkpoints.modules import Blueprint
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.convert.tables import inception
 from restyle_jax.convert.tables import perceptual as tables
 from restyle_jax.nets.face import FaceNetwork
+from restyle_jax.nets.inception import Inception
 from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.moco import MoCoNetwork
 from restyle_jax.nets.perceptual import LPIPS, NetName
@@ -49,6 +51,11 @@ LINEAR = {
     for net in TRUNKS
 }
 FACE = Published("model_ir_se50.pth", "the IR-SE50 face network of the identity loss", AUXILIARY)
+INCEPTION = Published(
+    "pt_inception-2015-12-05-6726825d.pth",
+    "the Inception-v3 of FID (the TensorFlow graph of 2015-12-05, converted)",
+    "download it from https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
+)
 MOCO = Published("moco_v2_800ep_pretrain.pt", "the MoCo v2 ResNet-50 of the similarity loss", AUXILIARY)
 
 
@@ -106,6 +113,22 @@ def load_moco(file: OptionalPath, *, dtype: jax.typing.DTypeLike = jnp.float32) 
         raise _wrong(path, f"a trunk {name}", MOCO)
     config = dataclasses.replace(config, max_pool=True)
     return _network(MoCoNetwork, config, tables.moco(config.blocks), contents, path, MOCO, dtype)
+
+
+def load_inception(file: OptionalPath) -> Inception:
+    """The Inception-v3 of FID and KID from `pt_inception-2015-12-05-6726825d.pth` of mseitzer/pytorch-fid.
+
+    Its classifier is not used. Raises CheckpointError if the file is not given or absent (saying where people get it), or if
+    it holds something else, such as torchvision's own Inception-v3, whose features make other numbers.
+    """
+    path = located(file, INCEPTION)
+    first = "Conv2d_1a_3x3.conv.weight"
+    state = _state(path, first, INCEPTION)
+    if any(key.startswith("AuxLogits.") for key in state):
+        raise _wrong(path, "torchvision's own Inception-v3, whose features make other numbers", INCEPTION)
+    blueprint = Blueprint.of(Inception, int(state[first].shape[0]))
+    table = sizes.counted(inception.inception(), state)
+    return blueprint.fill(engine.read(table, state, blueprint.targets, file=str(path), what=INCEPTION.what))
 
 
 def located(file: OptionalPath, published: Published) -> Path:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from restyle_jax.ops.resample import COLUMNS, ROWS
+from restyle_jax.ops.resample import COLUMNS, ROWS, pad_axis
 
 
 def max_pool(x: jax.Array, size: int, stride: int, *, padding: int = 0, ceil: bool = False) -> jax.Array:
@@ -29,6 +29,21 @@ def max_pool(x: jax.Array, size: int, stride: int, *, padding: int = 0, ceil: bo
 
 def _larger(first: jax.Array, second: jax.Array) -> jax.Array:
     return jnp.where(second > first, second, first)
+
+
+def neighbour_mean(x: jax.Array) -> jax.Array:
+    """Mean over the 3 x 3 neighbourhood of each pixel, as far as it lies inside the picture. x: [B, H, W, C] -> the same.
+
+    torch's AvgPool2d(3, stride=1, padding=1, count_include_pad=False).
+    """
+    for axis in (COLUMNS, ROWS):
+        length = x.shape[axis]
+        padded = pad_axis(x, 1, 1, axis)
+        total = functools.reduce(jnp.add, (lax.slice_in_dim(padded, i, i + length, axis=axis) for i in range(3)))
+        place = np.arange(length)
+        inside = 3 - (place == 0) - (place == length - 1)
+        x = total / jnp.asarray(inside.reshape([-1 if a == axis else 1 for a in range(x.ndim)]), x.dtype)
+    return x
 
 
 def adaptive_mean(x: jax.Array, height: int, width: int) -> jax.Array:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from restyle_jax.ops.pooling import adaptive_mean, max_pool, nearest
+from restyle_jax.ops.pooling import adaptive_mean, max_pool, nearest, neighbour_mean
 from tests.networks import nchw, nhwc
 
 
@@ -57,3 +57,11 @@ def test_adaptive_mean(shape: tuple[int, int]):
 @pytest.mark.parametrize("shape", [(16, 12), (21, 5), (14, 14)])
 def test_nearest(shape: tuple[int, int]):
     compare(lambda x: nearest(x, 14, 14), lambda x: functional.interpolate(x, size=14), picture(*shape), 1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 7), (2, 3), (1, 4)])
+def test_neighbour_mean(height: int, width: int):
+    def theirs(x: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+    compare(neighbour_mean, theirs, picture(height, width), 1e-6)

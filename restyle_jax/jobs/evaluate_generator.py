@@ -1,0 +1,290 @@
+"""Measure how good the pictures of a generator are: against a data set, and along the paths between its codes."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.folder import ImageError, read_ahead
+from data_pipelines.source import Source, open_split
+from restyle_jax import checkpoints
+from restyle_jax.checkpoints.feature_networks import load_features
+from restyle_jax.checkpoints.networks import INCEPTION, load_lpips
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs import environment
+from restyle_jax.jobs.options import fingerprint
+from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.metrics import sets
+from restyle_jax.metrics.generated import lengths_of_generator, pictures_of_generator
+from restyle_jax.metrics.path_length import EPSILON, Space, compared, perceptual_path_length
+from restyle_jax.nets.feature_networks import FeatureNetwork
+from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.perceptual import LPIPS, SMALLEST
+from restyle_jax.viz import GridRow, picture_grid
+
+PRODUCTS = ("metrics.json", "samples.png")
+SHEET_SIDE = 8
+SHEET_CELL = 256
+SHEET_SEED = 0  # whatever the seed of the metrics, so that sheets of different generators compare
+
+PathName = Literal["z-full", "z-end", "w-full", "w-end"]
+
+PATH_LENGTH = (
+    f"mean of LPIPS v0.1 (VGG16) between G(t) and G(t + {EPSILON}), divided by {EPSILON}^2, without the values beyond the 1st and "
+    "the 99th percentile; {place}; {part} at no more than 256 px (means over blocks); not truncated; both pictures of a path have "
+    "the same noise"
+)
+
+
+@dataclass(frozen=True)
+class GeneratorEvalOptions:
+    """What to evaluate, and with which networks.
+
+    data, features: the real pictures (a prepared data set, or a folder; training pictures, where there are test pictures as
+    well) and the network that compares them; FID, KID, precision and recall need both. count: pictures to make for them.
+    ppl: perceptual path lengths to measure, with the two files of LPIPS (VGG16). `batch_size` changes the speed only.
+    """
+
+    checkpoint: Path
+    data: Path | None = None
+    features: Path | None = None
+    count: int = 50_000
+    seed: int = 0
+    truncation_psi: float = 1.0
+    batch_size: int = 4
+    dtype: str = "float32"
+    ppl: tuple[PathName, ...] = ()
+    ppl_count: int = 50_000
+    ppl_crop: bool = False
+    lpips_trunk_weights: Path | None = None
+    lpips_linear_weights: Path | None = None
+    overwrite: bool = False
+
+    def description(self) -> dict[str, Setting]:
+        """The settings that results depend on, for people to read."""
+        kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
+        kept["ppl"] = " ".join(self.ppl)
+        return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
+
+
+def evaluate_generator(
+    output: Path, options: GeneratorEvalOptions, say: Callable[[str], None] = tqdm.write
+) -> dict[str, Any]:
+    """Write `metrics.json` and `samples.png` about a generator into the folder `output`; returns what the former says.
+
+    Real pictures that cannot be read are left out, counted and named. `say` receives messages for people.
+
+    Raises:
+      ImageError: no real pictures, too few, or of another size than those of the generator.
+      OutputError: `output` cannot be used or written.
+      CheckpointError: a checkpoint or weight file is missing, cannot be read, or is not what it should be.
+    """
+    source = _source(options)
+    unreadable: dict[str, str] = {}
+    with OutputFolder.claim(output, "eval-generator") as folder:
+        network = load_features(options.features) if options.features else None
+        lpips = load_lpips("vgg", options.lpips_trunk_weights, options.lpips_linear_weights) if options.ppl else None
+        features = _origin(network, options.features) if network and options.features else None
+        identity = {
+            **options.description(),
+            "checkpoint": fingerprint(options.checkpoint),
+            "features": features and features["sha256"],
+        }
+        if not options.overwrite:
+            folder.expect(identity)
+        generator, w_avg = _generator(options)
+        real = None
+        if network and source:  # pictures that do not fit show here, before earlier results are replaced
+            real = _features_of_data(network, source, options, generator.config.resolution, unreadable)
+        if options.overwrite:
+            folder.clear(PRODUCTS)
+        folder.start(identity)
+        values: dict[str, float] = {}
+        definitions: dict[str, str] = {}
+        counts: dict[str, int] = {}
+        if network and real is not None:
+            fake = _features_of_generator(network, generator, w_avg, options)
+            say("Comparing the features ...")
+            values |= sets.compare_sets(real, fake, seed=options.seed)
+            definitions |= sets.DEFINITIONS
+            counts |= {"real": len(real), "made": len(fake)}
+        if lpips:
+            for path in options.ppl:
+                name = f"ppl_{path.replace('-', '_')}"
+                values[name] = _path_length(generator, lpips, path, options)
+                definitions[name] = _path_definition(path, options)
+            counts["paths"] = options.ppl_count
+        metrics = {
+            "metrics": values,
+            "features": features,
+            "counts": counts,
+            "resolution": generator.config.resolution,
+            "unreadable": unreadable,
+            "definitions": definitions,
+            "made": "with the averaged generator, fresh noise, uniform labels if it has classes, rounded to bytes (halves "
+            "upwards)",
+            "settings": {**options.description(), "batch_size": options.batch_size},
+            "versions": environment.versions(),
+            "device": environment.device(),
+        }
+        folder.write_png(folder.root / "samples.png", _sample_sheet(generator, w_avg, options))
+        folder.write_json(folder.root / "metrics.json", metrics)
+    return metrics
+
+
+def _source(options: GeneratorEvalOptions) -> Source | None:
+    """The real pictures, or None if only path lengths are asked for."""
+    if options.features is None and options.data is None and options.ppl:
+        return None
+    if options.features is None:
+        raise CheckpointError.explain(
+            "--features",
+            found="no file",
+            expected=f"{INCEPTION.what}, usually named {INCEPTION.name}, for FID, KID, precision and recall",
+            remedy=f"{INCEPTION.where}, and give its path; or ask for path lengths alone (--ppl, without --data)",
+        )
+    if options.data is None:
+        raise ImageError("--data: no real pictures to compare with. Give a folder of them, or a prepared data set.")
+    return open_split(options.data, "train")
+
+
+def _generator(options: GeneratorEvalOptions) -> tuple[Generator, jax.Array]:
+    """The generator and w_avg. Raises CheckpointError if there is none, or if its pictures are too small for LPIPS."""
+    model = checkpoints.load(options.checkpoint, dtype=jnp.dtype(options.dtype))
+    try:
+        generator, w_avg = model.require_generator()
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    size = generator.config.resolution
+    seen = jax.eval_shape(lambda: compared(jnp.zeros((1, size, size, 3)), crop=options.ppl_crop)).shape[1]
+    if options.ppl and seen < SMALLEST:
+        raise CheckpointError.explain(
+            options.checkpoint,
+            found=f"pictures of {size} px, of which path lengths compare {seen} px",
+            expected=f"at least {SMALLEST} px, which LPIPS needs",
+            remedy="leave --ppl-crop out" if options.ppl_crop and size >= SMALLEST else "leave --ppl out",
+        )
+    return generator, w_avg
+
+
+def _features_of_data(
+    network: FeatureNetwork, source: Source, options: GeneratorEvalOptions, size: int, unreadable: dict[str, str]
+) -> np.ndarray:
+    batches = _real_batches(source, options, size, unreadable)
+    with tqdm(total=len(source), unit="image", desc="Real pictures", dynamic_ncols=True) as bar:
+        chunks = list(_shown(sets.features_of_pictures(network, batches), bar))
+    count = sum(map(len, chunks))
+    if count < sets.SMALLEST:
+        raise ImageError(
+            f"{options.data}: {count} of {len(source)} pictures can be read, expected at least {sets.SMALLEST}; good numbers need "
+            "tens of thousands."
+        )
+    return np.concatenate(chunks)
+
+
+def _real_batches(
+    source: Source, options: GeneratorEvalOptions, size: int, unreadable: dict[str, str]
+) -> Iterator[np.ndarray]:
+    """The pictures u8[b, size, size, 3], in order; those that cannot be read go into `unreadable`, by name."""
+
+    def read(index: int) -> np.ndarray | ImageError:
+        try:
+            return np.asarray(source.open(index)[1])
+        except ImageError as error:
+            return error
+
+    group: list[np.ndarray] = []
+    for index, found in enumerate(read_ahead(read, range(len(source)), ahead=2 * options.batch_size)):
+        if isinstance(found, ImageError):
+            unreadable[source.name(index)] = str(found)
+            continue
+        if found.shape != (size, size, 3):
+            raise ImageError(
+                f"{options.data}: {source.name(index)} has {found.shape[1]} x {found.shape[0]} pixels, expected {size} x {size} "
+                f"as the pictures that {options.checkpoint} makes. Resize the pictures first, with the filter that was used for "
+                "training: it changes the numbers."
+            )
+        group.append(found)
+        if len(group) == options.batch_size:
+            yield np.stack(group)
+            group = []
+    if group:
+        yield np.stack(group)
+
+
+def _features_of_generator(
+    network: FeatureNetwork, generator: Generator, w_avg: jax.Array, options: GeneratorEvalOptions
+) -> np.ndarray:
+    pictures = pictures_of_generator(
+        generator,
+        w_avg,
+        options.count,
+        seed=options.seed,
+        batch_size=min(options.batch_size, options.count),
+        truncation_psi=options.truncation_psi,
+    )
+    with tqdm(total=options.count, unit="image", desc="Made pictures", dynamic_ncols=True) as bar:
+        return np.concatenate(list(_shown(sets.features_of_pictures(network, pictures), bar)))
+
+
+def _path_length(generator: Generator, lpips: LPIPS, path: PathName, options: GeneratorEvalOptions) -> float:
+    space: Space = "z" if path.startswith("z") else "w"
+    lengths = lengths_of_generator(
+        generator,
+        lpips,
+        options.ppl_count,
+        space=space,
+        full=path.endswith("full"),
+        crop=options.ppl_crop,
+        seed=options.seed,
+        batch_size=min(options.batch_size, options.ppl_count),
+    )
+    with tqdm(total=options.ppl_count, unit="path", desc=f"Path length {path}", dynamic_ncols=True) as bar:
+        return perceptual_path_length(np.concatenate(list(_shown(lengths, bar))))
+
+
+def _path_definition(path: PathName, options: GeneratorEvalOptions) -> str:
+    space = "great circles in z" if path.startswith("z") else "straight lines in w"
+    place = f"{space}, {'t anywhere' if path.endswith('full') else 't = 0'}"
+    part = "the face part of FFHQ's pictures" if options.ppl_crop else "whole pictures"
+    return PATH_LENGTH.replace("{place}", place).replace("{part}", part)
+
+
+def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
+    """The chunks, each of which moves the bar by its rows."""
+    for chunk in chunks:
+        bar.update(len(chunk))
+        yield chunk
+
+
+def _origin(network: FeatureNetwork, path: Path) -> dict[str, str]:
+    """What the features are: numbers of other networks, or of other weights, do not compare."""
+    digest = hashlib.sha256()
+    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+        with part.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    return {"name": network.name, "file": str(path), "sha256": digest.hexdigest()}
+
+
+def _sample_sheet(generator: Generator, w_avg: jax.Array, options: GeneratorEvalOptions) -> np.ndarray:
+    """u8[H, W, 3]: 8 x 8 pictures, always of the same codes and noise."""
+    batches = pictures_of_generator(
+        generator,
+        w_avg,
+        SHEET_SIDE**2,
+        seed=SHEET_SEED,
+        batch_size=options.batch_size,
+        truncation_psi=options.truncation_psi,
+    )
+    pictures = np.concatenate(list(batches))
+    cell = min(generator.config.resolution, SHEET_CELL)
+    rows = [GridRow("", list(pictures[start : start + SHEET_SIDE])) for start in range(0, len(pictures), SHEET_SIDE)]
+    return picture_grid([""] * SHEET_SIDE, rows, cell, cell)
