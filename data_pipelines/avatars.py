@@ -111,6 +111,11 @@ class AvatarSource:
         identity, picture = self.seeds(np.array([index]))
         return f"{identity[0]:010}_{picture[0]}.png"
 
+    def head(self, index: int) -> tuple[tuple[int, int], str]:
+        """See `source.Source`."""
+        del index
+        return (self.resolution, self.resolution), "RGB"
+
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `source.Source`."""
         picture = Image.fromarray(render(self.described(np.array([index])), self.resolution)[0])

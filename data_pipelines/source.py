@@ -29,6 +29,14 @@ class Source(Protocol):
         """File name of picture `index`."""
         ...
 
+    def head(self, index: int) -> tuple[tuple[int, int], str]:
+        """Width and height, and the mode in Pillow's terms, of (target) picture `index` as it is stored; little is read.
+
+        Raises:
+          ImageError: the picture cannot be read.
+        """
+        ...
+
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """Source and target of picture `index`, upright. The target is RGB; a source of its own keeps the mode of its
         file, and otherwise is the target.
@@ -54,6 +62,10 @@ class FolderSource:
         """See `Source`."""
         return self._photos[index].name
 
+    def head(self, index: int) -> tuple[tuple[int, int], str]:
+        """See `Source`."""
+        return _head(self._photos[index].path, str(self._photos[index].path))
+
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `Source`."""
         picture = read_photo(self._photos[index].path)
@@ -74,6 +86,11 @@ class PairedSource:
     def name(self, index: int) -> str:
         """See `Source`."""
         return self._pairs[index][1].name
+
+    def head(self, index: int) -> tuple[tuple[int, int], str]:
+        """See `Source`."""
+        target = self._pairs[index][1]
+        return _head(target.path, str(target.path))
 
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `Source`."""
@@ -140,6 +157,11 @@ class PreparedSource:
         except ImageError:
             return f"record {index} of {self._split}"
 
+    def head(self, index: int) -> tuple[tuple[int, int], str]:
+        """See `Source`."""
+        name, encoded = self.read(index)
+        return _head(BytesIO(encoded["image"]), f"{self._folder}: {name}")
+
     def factors(self, index: int) -> dict[str, float]:
         """What is known about a picture, by name: numbers; discrete ones as integers.
 
@@ -157,6 +179,14 @@ class PreparedSource:
         label = f"{self._folder}: {name}"
         target = decode(BytesIO(encoded["image"]), label)
         return decode(BytesIO(encoded["source"]), f"{label} (source)", as_stored) if self.paired else target, target
+
+
+def _head(file: Path | BytesIO, label: str) -> tuple[tuple[int, int], str]:
+    try:
+        with Image.open(file) as image:
+            return image.size, image.mode
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{label}: cannot be read ({error}).") from error
 
 
 def as_stored(image: Image.Image) -> Image.Image:

@@ -29,9 +29,10 @@ class Control(NamedTuple):
         return cls(jnp.float32(p), jnp.zeros(()), jnp.zeros(()))
 
 
-def observe(control: Control, logits: jax.Array) -> Control:
-    """Take account of scores f32[...] of augmented real pictures, from every pass over them, the regulariser's included."""
-    return control._replace(signs=control.signs + jnp.sign(logits).sum(), count=control.count + logits.size)
+def observe(control: Control, mean_sign: jax.Array, count: int) -> Control:
+    """Take account of the scores of `count` augmented real pictures, of which the mean sign f32[] is given: from every pass over
+    them, the regulariser's included."""
+    return control._replace(signs=control.signs + mean_sign * count, count=control.count + count)
 
 
 def adjust(control: Control, batch_size: int, target: float = 0.6, kimg: float = 500) -> Control:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import add_command, add_compilation_cache, keep_programs, say
+from restyle_jax.jobs.experiment import KINDS
 from restyle_jax.train import fields
-from restyle_jax.train.config import EncoderTraining, Run
+from restyle_jax.train.config import Run
 
 TRAIN = """\
-EXPERIMENT is a Python file with a variable config = EncoderTraining(...); the folder experiments/
-of the source code has one for every published setting, and its first lines say what it needs and
-what comes out. It is executed, as any program of yours. Every setting in it can be changed for one
-run by the option of the same name (--learning-rate 5e-5 for learning_rate).
+EXPERIMENT is a Python file with a variable config = EncoderTraining(...), StyleGANTraining(...) or
+AttributeTraining(...); the folder experiments/ of the source code has one for every published
+setting, and its first lines say what it needs and what comes out. It is executed, as any program
+of yours. Every setting in it can be changed for one run by the option of the same name
+(--learning-rate 5e-5 for learning_rate).
 
 Before anything is computed, everything that the run needs is looked for, and whatever is missing
 is listed with the place where people get it. --dry-run also prints the number of parameters, the
@@ -24,7 +26,7 @@ memory that is planned and the pictures per device, and stops there.
 what it writes into DIR:
   config.json        the settings of the run; parameters.txt: what is trained
   metrics.jsonl      losses, evaluations, speed; the same as TensorBoard files in tensorboard/
-  images/            input, every refinement step, target
+  images/            input, every refinement step, target; samples and truncations of a generator
   checkpoints/       everything that is needed to continue, saved while training goes on
   best/, latest/     the model, for `restyle invert`, `eval` and `export`
 
@@ -39,6 +41,7 @@ examples:
   restyle train experiments/restyle_psp_ffhq.py --workdir runs/ffhq --dry-run
   restyle train experiments/restyle_psp_ffhq.py --workdir runs/ffhq --data faces --batch-size 16
   srun restyle train experiments/restyle_e4e_cars.py --workdir /shared/cars --distributed
+  restyle train experiments/stylegan2_avatars64.py --workdir runs/avatars
   restyle train my.py --workdir runs/my --distributed host0:1234,2,0     (on host 0 of 2)
 
 settings (options have hyphens in place of underscores):
@@ -47,7 +50,7 @@ settings (options have hyphens in place of underscores):
 
 def add_train(commands: Any) -> None:
     """Declare `restyle train`."""
-    train = add_command(commands, "train", "train an encoder", TRAIN + _descriptions(), _train)
+    train = add_command(commands, "train", "train an encoder or a generator", TRAIN + _descriptions(), _train)
     train.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=38)
     train.usage = "restyle train EXPERIMENT --workdir DIR [options]"
     train.add_argument("experiment", metavar="EXPERIMENT", type=Path, help="a Python file, see below")
@@ -72,23 +75,48 @@ def add_train(commands: Any) -> None:
         "HOST:PORT,N,I names the first of N processes and the number I of this one, from 0 (default: auto)",
     )
     add_compilation_cache(train)
-    settings = train.add_argument_group("settings of the experiment, with the value that they have if it says nothing")
-    defaults = EncoderTraining()
-    for name, hint in fields.hints(EncoderTraining).items():
-        flag, value = "--" + name.replace("_", "-"), _shown(getattr(defaults, name), hint)
+    _add_settings(train)
+
+
+def _add_settings(train: argparse.ArgumentParser) -> None:
+    """An option for every field of every configuration, grouped by what it is for."""
+    groups: dict[tuple[str, ...], Any] = {}
+    for name, kinds in _owners().items():
+        if kinds not in groups:
+            title = "all runs" if len(kinds) == len(KINDS) else " and ".join(kinds)
+            groups[kinds] = train.add_argument_group(
+                f"settings of {title}, with their values if the experiment says nothing"
+            )
+        hint = fields.hints(KINDS[kinds[0]])[name]
+        defaults = {kind: _shown(getattr(KINDS[kind](), name), hint) for kind in kinds}
+        same = len(set(defaults.values())) == 1
+        value = defaults[kinds[0]] if same else "; ".join(f"{shown} for {kind}" for kind, shown in defaults.items())
+        flag = "--" + name.replace("_", "-")
         if hint is bool:
-            settings.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=value)
+            groups[kinds].add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=value
+            )
         else:
-            settings.add_argument(
+            groups[kinds].add_argument(
                 flag, type=_field(hint), default=argparse.SUPPRESS, metavar=_placeholder(hint), help=value
             )
 
 
+def _owners() -> dict[str, tuple[str, ...]]:
+    """{field: the kinds of training whose configurations have it}."""
+    every = {name for kind in KINDS.values() for name in fields.hints(kind)}
+    named = {kind: list(fields.hints(config)) for kind, config in KINDS.items()}
+    order = sorted(every, key=lambda name: [names.index(name) if name in names else 999 for names in named.values()])
+    return {name: tuple(kind for kind, names in named.items() if name in names) for name in order}
+
+
 def _descriptions() -> str:
-    """What the two configurations say about their fields, for the help."""
-    texts = [(inspect.getdoc(kind) or "").partition("\n\n")[2] for kind in (EncoderTraining, Run)]
-    lines = [line for text in texts for line in textwrap.dedent(text).splitlines()]
-    return "\n".join("  " + line for line in lines)
+    """What the configurations say about their fields, for the help."""
+    text = []
+    for title, kind in {"all runs": Run, **KINDS}.items():
+        described = (inspect.getdoc(kind) or "").partition("\n\n")[2]
+        text += [f"{title}:", *("  " + line for line in textwrap.dedent(described).splitlines()), ""]
+    return "\n".join(text)
 
 
 def _field(hint: Any) -> Callable[[str], Any]:
@@ -117,14 +145,12 @@ def _shown(value: Any, hint: Any) -> str:
 
 
 def _train(parsed: argparse.Namespace) -> int:
-    from restyle_jax.jobs.experiment import read_experiment
+    from restyle_jax.jobs.experiment import read_experiment, train
 
-    changes = {name: value for name, value in vars(parsed).items() if name in fields.hints(EncoderTraining)}
+    changes = {name: value for name, value in vars(parsed).items() if name in _owners()}
     config = read_experiment(parsed.experiment, changes)
     keep_programs(not parsed.no_compilation_cache)
-    from restyle_jax.jobs.train_encoder import train_encoder
-
-    outcome = train_encoder(
+    outcome = train(
         config,
         parsed.workdir,
         connect=parsed.distributed,

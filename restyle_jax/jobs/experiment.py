@@ -3,21 +3,42 @@
 import dataclasses
 import runpy
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from restyle_jax.train.checks import problems
+from restyle_jax.train import attribute_config, checks, fields, stylegan_config
+from restyle_jax.train.attribute_config import AttributeTraining
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.stylegan_config import StyleGANTraining
 
-EXAMPLE = "config = EncoderTraining(...), as in experiments/restyle_psp_ffhq.py"
+if TYPE_CHECKING:
+    from restyle_jax.train.loop import Outcome
+
+KINDS: dict[str, type] = {
+    "encoders": EncoderTraining,
+    "generators": StyleGANTraining,
+    "attribute networks": AttributeTraining,
+}
+"""What can be trained, and the configuration that says how."""
+
+PROBLEMS: dict[type, Callable[[Any], list[str]]] = {
+    EncoderTraining: checks.problems,
+    StyleGANTraining: stylegan_config.problems,
+    AttributeTraining: attribute_config.problems,
+}
+EXAMPLE = (
+    f"config = {' or '.join(f'{kind.__name__}(...)' for kind in KINDS.values())}, as in experiments/restyle_psp_ffhq.py"
+)
 
 
-def read_experiment(path: Path, changes: Mapping[str, Any]) -> EncoderTraining:
-    """The configuration of an experiment file with some fields changed. The file is executed: it is the user's program.
+def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
+    """The configuration of an experiment file, one of KINDS, with some fields changed. The file is executed: it is the user's
+    program.
 
-    Raises TrainingError if it cannot be read or run, defines no configuration, or the values are impossible (names all).
+    Raises TrainingError if it cannot be read or run, defines no configuration, has no such fields, or the values are
+    impossible (names all).
     """
     if not path.is_file():
         raise TrainingError(f"{path}: there is no such file, expected an experiment file: {EXAMPLE}.")
@@ -27,10 +48,32 @@ def read_experiment(path: Path, changes: Mapping[str, Any]) -> EncoderTraining:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f", line {lines[-1]}" if lines else ""
         raise TrainingError(f"{path}{place}: fails with {type(error).__name__}: {error}") from error
-    if not isinstance(found, EncoderTraining):
+    if type(found) not in PROBLEMS:
         what = "no variable config" if found is None else f"config = {found!r}"
         raise TrainingError(f"{path}: found {what}, expected {EXAMPLE}.")
+    assert found is not None
+    foreign = [f"--{name.replace('_', '-')}" for name in changes if name not in fields.hints(type(found))]
+    if foreign:
+        raise TrainingError(
+            f"{path}: config is {type(found).__name__}(...), which has no setting for {', '.join(foreign)}. Leave it out; "
+            "`restyle train --help` lists the settings of each kind of training."
+        )
     config = dataclasses.replace(found, **changes)
-    if wrong := problems(config):
+    if wrong := PROBLEMS[type(config)](config):
         raise TrainingError("\n  ".join([f"{path}: values that cannot be used, in the file or as options:", *wrong]))
     return config
+
+
+def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
+    """Train what a configuration says; see `train_encoder`, `train_stylegan` and `train_attributes` in this package."""
+    if isinstance(config, EncoderTraining):
+        from restyle_jax.jobs.train_encoder import train_encoder
+
+        return train_encoder(config, workdir, **how)
+    if isinstance(config, StyleGANTraining):
+        from restyle_jax.jobs.train_stylegan import train_stylegan
+
+        return train_stylegan(config, workdir, **how)
+    from restyle_jax.jobs.train_attributes import train_attributes
+
+    return train_attributes(config, workdir, **how)

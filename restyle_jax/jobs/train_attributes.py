@@ -1,6 +1,5 @@
 """A training run of an attribute network on avatars, from its configuration to its end."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from data_pipelines.avatars import AvatarSource, KeptAvatars
 from data_pipelines.drawing.factors import FACTORS, Continuous, Discrete
 from data_pipelines.loader import evaluation_batches, training_batches
 from data_pipelines.preparation import Preparation
+from restyle_jax.jobs.training_data import fingerprint
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.train import distributed
 from restyle_jax.train.attribute_config import AttributeTraining, problems
@@ -61,7 +61,7 @@ def train_attributes(
         lambda: evaluation_batches(test, preparation, batch_size=config.test_batch_size, **share),
         workdir,
         name=train.name,
-        fingerprint=_fingerprint(train),
+        fingerprint=fingerprint(None, train),
         dry_run=dry_run,
         resume=resume,
         say=say,
@@ -86,9 +86,3 @@ def avatar_attributes(resolution: int, widths: tuple[int, ...]) -> AttributeConf
         choices=tuple((name, f.values) for name, f in FACTORS.items() if isinstance(f, Discrete)),
         widths=widths,
     )
-
-
-def _fingerprint(source: AvatarSource) -> str:
-    """The pictures in a few words, with a hash of the first ones: they change with the code that draws them."""
-    first = b"".join(source.open(index)[0].tobytes() for index in range(min(16, len(source))))
-    return f"{len(source)} avatars, sha256 of the first {hashlib.sha256(first).hexdigest()}"

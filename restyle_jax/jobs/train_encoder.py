@@ -1,7 +1,6 @@
 """A training run of an encoder, from its configuration to its end."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -9,9 +8,8 @@ from typing import Literal
 import jax
 
 from data_pipelines.loader import evaluation_batches, training_batches
-from data_pipelines.manifest import read_manifest
-from data_pipelines.source import Source, is_prepared
 from restyle_jax.jobs.requirements import require
+from restyle_jax.jobs.training_data import fingerprint
 from restyle_jax.jobs.workdir import model_in
 from restyle_jax.train import distributed
 from restyle_jax.train.config import EncoderTraining
@@ -64,7 +62,7 @@ def train_encoder(
         lambda: evaluation_batches(data.test, data.preparation, batch_size=config.test_batch_size, **share),
         workdir,
         name=data.train.name,
-        fingerprint=_fingerprint(config.data, data.train),
+        fingerprint=fingerprint(config.data, data.train),
         dry_run=dry_run,
         resume=resume,
         say=say,
@@ -73,12 +71,3 @@ def train_encoder(
         best = f"; the best model, of step {outcome.best[1]}, is in {workdir / 'best'}" if outcome.best else ""
         say(f"Trained {outcome.step} steps{best}")
     return outcome
-
-
-def _fingerprint(folder: Path | None, source: Source) -> str:
-    """The training pictures in a few words: the checksum of a prepared data set, or a hash of the names in a folder."""
-    if folder is not None and is_prepared(folder):
-        record = read_manifest(folder).splits["train"]
-        return f"{record.pictures} pictures, sha256 {record.sha256}"
-    names = hashlib.sha256("\n".join(source.name(index) for index in range(len(source))).encode())
-    return f"{len(source)} pictures, sha256 of their names {names.hexdigest()}"

@@ -15,7 +15,7 @@ from flax import nnx
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork, Attributes
 from restyle_jax.train.attribute_config import AttributeTraining
-from restyle_jax.train.task import Batch, Frozen, State, Task
+from restyle_jax.train.task import Batch, Frozen, Sheet, State, Task
 
 Table = Mapping[str, np.ndarray]
 """What is in n pictures, as the network says it (`nets.attributes.Attributes`): `scalars` f32[n, S] in [0, 1], `angles`
@@ -134,9 +134,9 @@ def attribute_task(config: AttributeTraining, network: AttributeConfig, train: T
         frozen={"train": dict(train), "test": dict(test)},
         init=init,
         step=trainer.step,
-        evaluate=trainer.evaluate,
-        show=lambda state, frozen, batch: batch["source"][:, None],
-        columns=("picture",),
-        best="loss",
+        show=lambda state, frozen, batch: {"pictures": batch["source"][:, None]},
+        sheets={"pictures": Sheet(("picture",))},
         publish=publish,
+        evaluate=trainer.evaluate,
+        best="loss/1",
     )

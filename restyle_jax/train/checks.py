@@ -13,6 +13,9 @@ AT_LEAST = {
     "discriminator_learning_rate": 0,
     **dict.fromkeys(("pictures", "test_pictures", "resolution"), 1),
     "warmup": 0,
+    **dict.fromkeys(("avatars", "channel_base", "channel_max", "w_dim", "mapping_layers", "path_length_every"), 1),
+    **dict.fromkeys(("stddev_group", "stddev_block", "snapshot_pictures"), 1),
+    **dict.fromkeys(("path_length", "style_mixing", "ema_kimg", "ema_ramp", "augment_p"), 0),
 }
 LOSSES = ("l2", "lpips", "identity", "moco", "l2_crop", "lpips_crop")
 CHANNELS = {"sketch": (1,), "frontalise": (6, 3), "super_resolution": (6, 3), "inversion": (6, 3)}

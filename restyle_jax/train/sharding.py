@@ -50,6 +50,13 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(place, tree)
 
 
+def spread(x: jax.Array) -> jax.Array:
+    """Inside a compiled function: x with its first axis divided among the devices, if it can be. What is drawn and not read
+    would otherwise be computed on every device."""
+    mesh = data_mesh()
+    return x if len(x) % mesh.size else jax.lax.with_sharding_constraint(x, split(mesh))
+
+
 def place_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """The global batch of which every process has its own rows."""
     return {name: jax.make_array_from_process_local_data(split(mesh), rows) for name, rows in batch.items()}

@@ -80,9 +80,7 @@ def test_what_is_logged(done: Path):
 
 
 def test_what_is_in_the_folder(done: Path):
-    assert sorted(path.name for path in (done / "images").iterdir()) == [
-        f"result_{step:08d}.png" for step in (3, 6, 7)
-    ]
+    assert sorted(path.name for path in (done / "images").iterdir()) == [f"result_{step:08d}.png" for step in (3, 6, 7)]
     with Image.open(done / "images" / "result_00000007.png") as grid:
         assert grid.width > 3 * toy.SIZE and grid.height > 4 * toy.SIZE
     assert "['hidden'] | (3, 3, 3, 8)" in (done / "parameters.txt").read_text()

@@ -1,0 +1,177 @@
+"""A training run of a generator, from its configuration to its end."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+
+from data_pipelines.avatars import AvatarSource, KeptAvatars
+from data_pipelines.folder import ImageError
+from data_pipelines.loader import training_batches
+from data_pipelines.preparation import Preparation
+from data_pipelines.source import Source, open_split
+from restyle_jax.checkpoints.feature_networks import load_features
+from restyle_jax.jobs.snapshots import Snapshots
+from restyle_jax.jobs.training_data import fingerprint
+from restyle_jax.jobs.workdir import model_in
+from restyle_jax.train import distributed
+from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.loop import Outcome, fit
+from restyle_jax.train.stylegan_config import StyleGANTraining
+from restyle_jax.train.stylegan_task import stylegan_task
+
+SHOWN = 5  # names in a message
+
+
+def train_stylegan(
+    config: StyleGANTraining,
+    workdir: Path,
+    *,
+    connect: str | None = None,
+    dry_run: bool = False,
+    resume: Literal["auto", "never"] = "auto",
+    say: Callable[[str], None] = print,
+) -> Outcome:
+    """Train in `workdir`, or continue there; see `train.loop.fit`.
+
+    connect: how this process finds the others of the run, see `train.distributed.connect`; None: there are none.
+
+    Raises:
+      TrainingError: pictures are missing, too few or of other sizes, labels that do not belong to them, and what `fit` raises.
+      CheckpointError: a file is not what it should be.
+    """
+    if config.checkpoint:
+        if not config.checkpoint.exists():
+            raise TrainingError(f"--checkpoint: {config.checkpoint}: there is no such file or folder. Check the path.")
+        config = dataclasses.replace(config, checkpoint=model_in(config.checkpoint))
+    if connect is not None:
+        distributed.connect(connect)
+    tell = say if distributed.is_first() else lambda _: None
+    source = _pictures(config, keep=not dry_run, say=tell)
+    if len(source) < config.batch_size:
+        raise TrainingError(
+            f"{config.data or 'avatars'}: found {len(source)} pictures, expected at least the {config.batch_size} of a batch. Give "
+            "more pictures or a smaller --batch-size."
+        )
+    labels = read_labels(config.labels, source) if config.labels else None
+    score, best = None, ""
+    if config.features:
+        snapshots = Snapshots(load_features(config.features), source, config.snapshot_pictures)
+        score, best = snapshots.score, f"fid/{snapshots.network.name}"
+    task = stylegan_task(config, labels, score, best)
+    preparation = Preparation(height=config.resolution, width=config.resolution, flip=config.flip)
+    outcome = fit(
+        task,
+        config,
+        config,
+        lambda start: training_batches(
+            source,
+            preparation,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start=start,
+            process=jax.process_index(),
+            processes=jax.process_count(),
+            workers=config.workers,
+            max_unreadable=config.max_unreadable,
+        ),
+        None,
+        workdir,
+        name=source.name,
+        fingerprint=fingerprint(config.data, source),
+        dry_run=dry_run,
+        resume=resume,
+        say=say,
+    )
+    if not outcome.signal and not dry_run:
+        best = f"; the best generator, of step {outcome.best[1]}, is in {workdir / 'best'}" if outcome.best else ""
+        tell(f"Trained {outcome.step} steps, {outcome.step * config.batch_size / 1000:g} thousand pictures{best}")
+    return outcome
+
+
+def _pictures(config: StyleGANTraining, *, keep: bool, say: Callable[[str], None]) -> Source:
+    if (config.data is None) == (config.avatars is None):
+        found = "neither" if config.data is None else "both"
+        raise TrainingError(
+            f"--data and --avatars: found {found}, expected one of them: a folder of pictures of {config.resolution} x "
+            f"{config.resolution} (or one made by `restyle data prepare`), or the number of avatars to draw."
+        )
+    if config.avatars is not None:
+        if keep:
+            say(f"drawing {config.avatars} avatars")
+        try:
+            return (KeptAvatars if keep else AvatarSource)("train", config.avatars, config.resolution)
+        except ValueError as error:
+            raise TrainingError(f"{error}.") from error
+    assert config.data
+    try:
+        source = open_split(config.data, "train")
+    except ImageError as error:
+        raise TrainingError(f"--data: {error}") from error
+    check_pictures(source, config.resolution, say)
+    return source
+
+
+def check_pictures(source: Source, resolution: int, say: Callable[[str], None]) -> None:
+    """Look at the size and the colours of every picture, of which only the head is read. Damaged ones are left to training.
+
+    Says how many are not RGB, which they become. Raises TrainingError if one has another size, with the sizes that were found.
+    """
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: Counter[str] = Counter()
+    wrong: list[str] = []
+    for index in range(len(source)):
+        try:
+            size, mode = source.head(index)
+        except ImageError:
+            continue
+        sizes[size] += 1
+        modes[mode] += 1
+        if size != (resolution, resolution) and len(wrong) < SHOWN:
+            wrong.append(source.name(index))
+    if wrong:
+        found = ", ".join(f"{count} of {w} x {h}" for (w, h), count in sizes.most_common(SHOWN))
+        raise TrainingError(
+            f"pictures: found {found}{' and others' if len(sizes) > SHOWN else ''}, expected all of {resolution} x {resolution}. "
+            f"The first that differ: {', '.join(wrong)}. Resize or crop them first, or set --resolution."
+        )
+    other = {mode: count for mode, count in modes.items() if mode != "RGB"}
+    if other:
+        listed = ", ".join(f"{count} of mode {mode}" for mode, count in sorted(other.items()))
+        say(
+            f"{sum(other.values())} of {len(source)} pictures are not RGB ({listed}): they are converted when they are read"
+        )
+
+
+def read_labels(file: Path, source: Source) -> np.ndarray:
+    """The class of each picture of a source, int32[N], from a JSON file {"labels": [[name, class], ...]}.
+
+    Raises TrainingError if the file is none, a class is no number from 0 on, or a picture has none.
+    """
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))["labels"]
+        classes = {str(name): label for name, label in entries}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise TrainingError(
+            f"{file}: found no labels ({error or type(error).__name__}), expected JSON like "
+            '{"labels": [["00000/img00000000.png", 3], ...]}, as the dataset.json of stylegan2-ada-pytorch.'
+        ) from error
+    wrong = [name for name, label in classes.items() if type(label) is not int or not 0 <= label < len(classes)]
+    if wrong:
+        raise TrainingError(
+            f"{file}: found class {classes[wrong[0]]!r} for {wrong[0]}, expected whole numbers from 0 to below the number of "
+            "pictures."
+        )
+    names = [source.name(index) for index in range(len(source))]
+    absent = [name for name in names if name not in classes]
+    if absent:
+        raise TrainingError(
+            f"{file}: {len(absent)} of {len(names)} pictures have no label, such as {', '.join(absent[:SHOWN])}; the file has "
+            f"{len(classes)} names, such as {', '.join([*classes][:SHOWN])}. Names are relative to the folder of the pictures."
+        )
+    return np.array([classes[name] for name in names], np.int32)
