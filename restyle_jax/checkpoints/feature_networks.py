@@ -5,22 +5,26 @@ from pathlib import Path
 import jax
 
 from restyle_jax.checkpoints.attributes import load_attributes
-from restyle_jax.checkpoints.networks import load_inception
+from restyle_jax.checkpoints.networks import INCEPTION, load_inception, load_vgg16, located
+from restyle_jax.convert import reader
 from restyle_jax.nets.attributes import AttributeNetwork
 from restyle_jax.nets.feature_networks import FeatureNetwork
 from restyle_jax.nets.inception import Inception
+from restyle_jax.nets.vgg import VGG16
 
 
 def load_features(path: Path) -> FeatureNetwork:
-    """The feature network in a file: FID's Inception-v3 (`pt_inception-2015-12-05-6726825d.pth`), or the directory of an attribute
-    network of ours, which sees pictures of another size than its own resized (bilinear, antialiased).
+    """The feature network in a file: FID's Inception-v3 (`pt_inception-2015-12-05-6726825d.pth`), torchvision's VGG16; or the
+    directory of an attribute network of ours, which sees pictures of another size than its own resized (bilinear, antialiased).
 
-    Raises CheckpointError if nothing is there (saying where people get that file), or if it holds something else.
+    Raises CheckpointError if nothing is there (saying where people get the first), or if it holds something else.
     """
     if path.is_dir():
         network = load_attributes(path)
-        size = network.config.resolution
-        return FeatureNetwork(f"attribute network of {size} px", network, _attribute_features)
+        return FeatureNetwork(f"attribute network of {network.config.resolution} px", network, _attribute_features)
+    tree = reader.read(located(path, INCEPTION)).tree
+    if isinstance(tree, dict) and "classifier.3.weight" in tree:
+        return FeatureNetwork("VGG16 of torchvision, second dense layer", load_vgg16(path), VGG16.__call__)
     return FeatureNetwork("Inception-v3 2015-12-05, pool3", load_inception(path), Inception.__call__)
 
 

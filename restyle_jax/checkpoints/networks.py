@@ -21,6 +21,7 @@ from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.moco import MoCoNetwork
 from restyle_jax.nets.perceptual import LPIPS, NetName
 from restyle_jax.nets.resnet import ResNetConfig
+from restyle_jax.nets.vgg import VGG16
 
 OptionalPath = str | os.PathLike[str] | None
 
@@ -129,6 +130,18 @@ def load_inception(file: OptionalPath) -> Inception:
     blueprint = Blueprint.of(Inception, int(state[first].shape[0]))
     table = sizes.counted(inception.inception(), state)
     return blueprint.fill(engine.read(table, state, blueprint.targets, file=str(path), what=INCEPTION.what))
+
+
+def load_vgg16(file: OptionalPath) -> VGG16:
+    """VGG16 up to its second dense layer from torchvision's `vgg16-397923af.pth`.
+
+    Raises CheckpointError if the file is not given or absent (saying where people get it), or if it holds something else.
+    """
+    published = dataclasses.replace(TRUNKS["vgg"], what="torchvision's VGG16")
+    path = located(file, published)
+    state = _state(path, "classifier.3.bias", published)
+    blueprint = Blueprint.of(VGG16, int(state["classifier.3.bias"].shape[0]))
+    return blueprint.fill(engine.read(tables.vgg16(), state, blueprint.targets, file=str(path), what=published.what))
 
 
 def located(file: OptionalPath, published: Published) -> Path:

@@ -27,7 +27,8 @@ DIR/samples.png, 64 pictures that have the same codes in every evaluation:
 
 The first four compare features of a network, which metrics.json names: --features
 pt_inception-2015-12-05-6726825d.pth (https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights)
-gives what papers call FID and KID. Numbers of different networks, sizes or counts do not compare.
+gives what papers call FID and KID; torchvision's vgg16-397923af.pth is the kind of network of
+their precision and recall. Numbers of different networks, sizes or counts do not compare.
 All training pictures of --data are used, once; they must have the size of the generator's.
 The exit status is 1 if some of them could not be read.
 

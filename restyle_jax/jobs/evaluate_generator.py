@@ -140,7 +140,14 @@ def evaluate_generator(
 
 
 def _source(options: GeneratorEvalOptions) -> Source | None:
-    """The real pictures, or None if only path lengths are asked for."""
+    """The real pictures, or None if only path lengths are asked for. Raises an error if the options do not go together."""
+    if options.ppl and options.dtype != "float32":
+        raise CheckpointError.explain(
+            "--dtype",
+            found=options.dtype,
+            expected=f"float32 for --ppl, which compares pictures {EPSILON} apart",
+            remedy="measure path lengths in a run of their own",
+        )
     if options.features is None and options.data is None and options.ppl:
         return None
     if options.features is None:

@@ -5,6 +5,7 @@ evaluation mode.
 """
 
 import functools
+from collections.abc import Iterator
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -114,6 +115,33 @@ class FireModule(nnx.Module):
         return jnp.concatenate([self.expand1x1(x), self.expand3x3(x)], axis=-1)
 
 
+def trunk(net: NetName, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs) -> nnx.List:
+    """The layers of `TRUNKS[net]` that have parameters."""
+    layers, channels = [], 3
+    for layer in TRUNKS[net]:
+        match layer:
+            case Conv(out_channels, size, stride, padding):
+                window = (size, size)
+                layers.append(
+                    Convolution(channels, out_channels, window, stride, padding=padding, dtype=dtype, rngs=rngs)
+                )
+                channels = out_channels
+            case Fire(_, expand):
+                layers.append(FireModule(channels, layer, dtype=dtype, rngs=rngs))
+                channels = 2 * expand
+    return nnx.List(layers)
+
+
+def activations(net: NetName, modules: nnx.List, x: jax.Array, dtype: jax.typing.DTypeLike) -> Iterator[jax.Array]:
+    """x: f32[B, H, W, 3] in [-1, 1] -> what comes out of each layer of `TRUNKS[net]`, [B, h, w, C] in `dtype`."""
+    x = ((x - jnp.array(MEAN)) / jnp.array(STD)).astype(dtype)
+    remaining = iter(modules)
+    for layer in TRUNKS[net]:
+        pooled = isinstance(layer, Pool)
+        x = max_pool(x, layer.size, 2, ceil=layer.ceil) if pooled else jax.nn.relu(next(remaining)(x))
+        yield x
+
+
 class LPIPS(nnx.Module):
     """Weighted squared differences of channel-normalised features, averaged over space and summed over layers.
 
@@ -126,23 +154,12 @@ class LPIPS(nnx.Module):
             raise ValueError(
                 f"there is no LPIPS with the network {net!r}, expected one of {', '.join(get_args(NetName))}"
             )
-        self.net, self.dtype = net, dtype
-        layers, weights, channels = [], [], 3
-        for layer in TRUNKS[net]:
-            match layer:
-                case Conv(out_channels, size, stride, padding):
-                    layers.append(
-                        Convolution(
-                            channels, out_channels, (size, size), stride, padding=padding, dtype=dtype, rngs=rngs
-                        )
-                    )
-                    channels = out_channels
-                case Fire(_, expand):
-                    layers.append(FireModule(channels, layer, dtype=dtype, rngs=rngs))
-                    channels = 2 * expand
-            if not isinstance(layer, Pool) and layer.tap:
-                weights.append(nnx.Param(jnp.ones((channels,))))
-        self.layers, self.weights = nnx.List(layers), nnx.List(weights)
+        self.net: NetName = net
+        self.dtype = dtype
+        self.layers = trunk(net, dtype=dtype, rngs=rngs)
+        tapped = [layer for layer in TRUNKS[net] if not isinstance(layer, Pool) and layer.tap]
+        channels = [layer.channels if isinstance(layer, Conv) else 2 * layer.expand for layer in tapped]
+        self.weights = nnx.List([nnx.Param(jnp.ones((width,))) for width in channels])
 
     def __call__(self, y: jax.Array, x: jax.Array) -> jax.Array:
         """y, x: f32[B, H, W, 3] in [-1, 1], at least 32 px high and wide -> distances f32[B], 0 for equal pictures.
@@ -160,16 +177,9 @@ class LPIPS(nnx.Module):
             raise ValueError(
                 f"pictures for LPIPS have shape {x.shape}, expected [B, H, W, 3] with H and W of at least {SMALLEST}"
             )
-        x = ((x - jnp.array(MEAN)) / jnp.array(STD)).astype(self.dtype)
-        modules, features = iter(self.layers), []
-        for layer in TRUNKS[self.net]:
-            if isinstance(layer, Pool):
-                x = max_pool(x, layer.size, 2, ceil=layer.ceil)
-                continue
-            x = jax.nn.relu(next(modules)(x))
-            if layer.tap:
-                features.append(unit_norm(x.astype(jnp.float32)))
-        return tuple(features)
+        walked = zip(TRUNKS[self.net], activations(self.net, self.layers, x, self.dtype), strict=True)
+        tapped = (y for layer, y in walked if not isinstance(layer, Pool) and layer.tap)
+        return tuple(unit_norm(y.astype(jnp.float32)) for y in tapped)
 
     def distances(self, a: tuple[jax.Array, ...], b: tuple[jax.Array, ...]) -> jax.Array:
         """The distance in every layer between two results of `features`: f32[B, layers]."""

@@ -1,4 +1,4 @@
-"""Networks behind losses: LPIPS, the face network and MoCo's ResNet, in the names of the files they are published in."""
+"""Networks behind losses and metrics: LPIPS, VGG16, the face network and MoCo's ResNet, in the names of their published files."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ TAPS = {"alex": 5, "vgg": 5, "squeeze": 7}
 
 CHANNEL_WEIGHTS = Transform("1x1 convolution to one channel", "1 c 1 1 -> c")
 
-# The face network flattens its last 7x7 map channel-major upstream and channel-last here.
+# The face network and VGG16 flatten their last 7x7 map channel-major upstream and channel-last here.
 DENSE_7X7 = Transform("dense layer over a 7x7 map", "o (c h w) -> (h w c) o", {"h": 7, "w": 7})
 
 
@@ -41,6 +41,17 @@ def torchvision_features(net: str) -> list[Entry]:
     return [
         *prefixed(features(net), theirs="features."),
         Ignored("classifier.", "the classifier on top of the features"),
+    ]
+
+
+def vgg16() -> list[Entry]:
+    """VGG16 up to its second dense layer, in a file of torchvision's model zoo."""
+    return [
+        *prefixed(features("vgg"), theirs="features."),
+        Row("dense1.kernel", "classifier.0.weight", DENSE_7X7),
+        Row("dense1.bias", "classifier.0.bias", VECTOR),
+        *dense("dense2", "classifier.3"),
+        Ignored("classifier.6.", "the scores of ImageNet's classes"),
     ]
 
 

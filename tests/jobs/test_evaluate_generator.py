@@ -1,0 +1,139 @@
+"""Evaluation of a generator: against its own pictures and others, with everything stated; requests that do not fit."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import restyle_jax as rs
+from data_pipelines.folder import ImageError
+from restyle_jax.checkpoints.feature_networks import load_features
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs.evaluate_generator import GeneratorEvalOptions, evaluate_generator
+from restyle_jax.jobs.outputs import OutputError
+from restyle_jax.metrics.generated import pictures_of_generator
+from restyle_jax.metrics.sets import compare_sets, features_of_pictures
+from tests import tiny, weight_files
+
+RESOLUTION = 32
+COUNT = 6
+
+
+def generator() -> Path:
+    return tiny.checkpoint(resolution=RESOLUTION, encoder=False)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inception of a sixteenth of the width."""
+    return weight_files.inception(tmp_path_factory.mktemp("features"), 2)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """What the generator makes for seed 0."""
+    made, w_avg = rs.load(generator()).require_generator()
+    return np.concatenate(list(pictures_of_generator(made, w_avg, COUNT, seed=0, batch_size=4)))
+
+
+def save(folder: Path, pictures: Iterable[np.ndarray]) -> Path:
+    folder.mkdir(parents=True)
+    for i, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def options(**changes: Any) -> GeneratorEvalOptions:
+    return GeneratorEvalOptions(**{"checkpoint": generator(), "count": COUNT, "batch_size": 4, **changes})
+
+
+def test_against_its_own_pictures(tmp_path: Path, features: Path, pictures: np.ndarray):
+    """They are the training pictures of a folder with a test split; one file more is damaged."""
+    save(tmp_path / "data" / "train", pictures)
+    save(tmp_path / "data" / "test", 255 - pictures)
+    (tmp_path / "data" / "train" / "bad.png").write_bytes(b"not a picture")
+    asked = options(data=tmp_path / "data", features=features)
+    returned = evaluate_generator(tmp_path / "out", asked)
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert found == json.loads(json.dumps(returned))
+    assert abs(found["metrics"]["fid"]) < 1e-3 and found["metrics"]["precision"] == found["metrics"]["recall"] == 1.0
+    assert found["counts"] == {"real": COUNT, "made": COUNT} and list(found["unreadable"]) == ["bad.png"]
+    assert found["features"]["name"] == "Inception-v3 2015-12-05, pool3"
+    assert found["features"]["sha256"] == hashlib.sha256(features.read_bytes()).hexdigest()
+    assert found["resolution"] == RESOLUTION and found["settings"]["truncation_psi"] == 1.0
+    assert found["definitions"].keys() == found["metrics"].keys() and found["versions"]["restyle_jax"] == rs.__version__
+
+
+def test_numbers_are_those_of_the_features(tmp_path: Path, features: Path, pictures: np.ndarray):
+    """Of other pictures, in incomplete batches, truncated; samples are the same for every seed."""
+    others = np.random.default_rng(0).integers(0, 256, (9, RESOLUTION, RESOLUTION, 3), dtype=np.uint8)
+    data = save(tmp_path / "data", others)
+    asked = options(data=data, features=features, truncation_psi=0.9, seed=0)
+    found = evaluate_generator(tmp_path / "out", asked)["metrics"]
+    made, w_avg = rs.load(generator()).require_generator()
+    fakes = pictures_of_generator(made, w_avg, COUNT, seed=0, batch_size=4, truncation_psi=0.9)
+    network = load_features(features)
+    chunks = [others[:4], others[4:8], others[8:]], iter(fakes)
+    expected = compare_sets(*(np.concatenate(list(features_of_pictures(network, chunk))) for chunk in chunks))
+    assert found == pytest.approx(dict(expected), rel=0.01)  # a few pixels round to another byte
+    sheet = np.asarray(Image.open(tmp_path / "out" / "samples.png"))
+    assert sheet.shape[0] > 8 * RESOLUTION and sheet.shape[1] > 8 * RESOLUTION
+    with pytest.raises(OutputError, match="seed: 0 there, 3 now"):
+        evaluate_generator(tmp_path / "out", dataclasses.replace(asked, seed=3))
+    again = evaluate_generator(tmp_path / "out", dataclasses.replace(asked, seed=3, overwrite=True))["metrics"]
+    assert again["fid"] != found["fid"]
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "samples.png")), sheet)
+
+
+def test_requests_that_do_not_fit(tmp_path: Path, features: Path, pictures: np.ndarray):
+    data = save(tmp_path / "data", pictures)
+
+    def refused(error: type[Exception], words: str, **changes: Any) -> None:
+        with pytest.raises(error, match=words):
+            evaluate_generator(tmp_path / "out", options(**{"data": data, "features": features, **changes}))
+        assert not (tmp_path / "out").exists()
+
+    refused(CheckpointError, r"--features: found no file.*pt_inception-2015-12-05.*pytorch-fid", features=None)
+    refused(CheckpointError, r"away\.pth: found no file here.*pytorch-fid", features=tmp_path / "away.pth")
+    refused(ImageError, "--data: no real pictures", data=None)
+    refused(CheckpointError, "--dtype: found bfloat16; expected float32 for --ppl", ppl=("w-end",), dtype="bfloat16")
+    refused(ImageError, "there is no such folder", data=tmp_path / "nowhere")
+    refused(CheckpointError, r"vgg16-397923af\.pth: found no path", ppl=("w-end",))
+    small = weight_files.lpips(tmp_path, "vgg")
+    files = {"lpips_trunk_weights": small[0], "lpips_linear_weights": small[1]}
+    refused(CheckpointError, r"of 32 px, of which path lengths compare 16 px", ppl=("w-end",), ppl_crop=True, **files)
+    Image.fromarray(pictures[0][:20]).save(data / "3.png")
+    refused(ImageError, r"data: 3\.png has 32 x 20 pixels, expected 32 x 32")
+    few = save(tmp_path / "few", pictures[:3])
+    refused(ImageError, "3 of 3 pictures can be read, expected at least 4", data=few)
+
+
+def test_the_command(tmp_path: Path, features: Path, pictures: np.ndarray):
+    """In a process of its own, as users run it, with path lengths as well."""
+    data = save(tmp_path / "data", pictures)
+    trunk, linear = weight_files.lpips(tmp_path, "vgg")
+    arguments = ["--checkpoint", generator(), "--data", data, "--output", tmp_path / "out", "--features", features]
+    arguments += ["--count", COUNT, "--ppl", "w-end", "--ppl-count", 3, "--batch-size", 2]
+    arguments += ["--lpips-trunk-weights", trunk, "--lpips-linear-weights", linear]
+    done = subprocess.run(
+        [sys.executable, "-m", "restyle_jax", "eval-generator", *map(str, arguments)],
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Real pictures: 100%" in done.stderr and "Path length w-end: 100%" in done.stderr
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert found["metrics"].keys() == {"fid", "kid", "precision", "recall", "ppl_w_end"} == found["definitions"].keys()
+    assert found["metrics"]["ppl_w_end"] > 0 and found["counts"]["paths"] == 3
+    assert "straight lines in w, t = 0; whole pictures" in found["definitions"]["ppl_w_end"]
+    assert "ppl_w_end" in done.stdout and "6 real and 6 made pictures" in done.stdout

@@ -1,0 +1,400 @@
+"""The training step of StyleGAN2: each term by its definition, the schedule, the averages, and what it starts from."""
+
+import dataclasses
+import functools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import restyle_jax
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.losses.adversarial import r1_penalty
+from restyle_jax.losses.latent import path_lengths
+from restyle_jax.train.stylegan import StyleGANTrainer
+from restyle_jax.train.stylegan_config import StyleGANTraining, problems
+from restyle_jax.train.stylegan_task import stylegan_task
+from restyle_jax.train.task import Task
+from tests import official
+
+SIZE, BATCH, STYLES = 8, 8, 4
+CONFIG = StyleGANTraining(
+    resolution=SIZE,
+    channel_base=64,
+    channel_max=8,
+    w_dim=8,
+    mapping_layers=2,
+    batch_size=BATCH,
+    r1=1.0,
+    ema_kimg=0.1,
+    avatars=64,
+)
+
+
+def trainer_of(task: Task) -> StyleGANTrainer:
+    return task.step.__self__  # pyright: ignore[reportFunctionMemberAccess]
+
+
+@functools.cache
+def made(config: StyleGANTraining = CONFIG, classes: int = 0) -> tuple[Task, StyleGANTrainer, Any, Any]:
+    labels = np.arange(64) % classes if classes else None
+    task = stylegan_task(config, labels)
+    return task, trainer_of(task), task.init(jax.random.key(3)), jax.jit(task.step)
+
+
+def batch(seed: int = 0) -> dict[str, jax.Array]:
+    pictures = jax.random.uniform(jax.random.key(seed), (BATCH, SIZE, SIZE, 3), minval=-1)
+    return {"source": pictures, "target": pictures, "index": jnp.arange(BATCH, dtype=jnp.int32)}
+
+
+def steps(count: int, config: StyleGANTraining = CONFIG, classes: int = 0) -> list[tuple[Any, dict[str, Any]]]:
+    """State and metrics after each step."""
+    task, _, state, step = made(config, classes)
+    found = []
+    for number in range(count):
+        state, metrics = step(state, task.frozen, batch(number))
+        found.append((state, jax.device_get(metrics)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def history() -> list[tuple[Any, dict[str, Any]]]:
+    return steps(6)
+
+
+def differ(a: Any, b: Any) -> bool:
+    return any(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_both_networks_learn_and_every_term_is_finite(history: list[Any]):
+    first = made()[2]
+    for _, metrics in history:
+        assert all(np.isfinite(value) for value in metrics.values()), metrics
+        assert metrics["loss"] == pytest.approx(metrics["generator_loss"] + metrics["discriminator_loss"])
+    for role in ("generator", "discriminator"):
+        assert differ(first["params"][role], history[0][0]["params"][role])
+    assert int(history[-1][0]["step"]) == 6
+
+
+def test_lazy_terms_are_measured_when_due(history: list[Any]):
+    """R1 at steps 0, 16, ...; path lengths at steps 0, 4, ...: in between, the last values are shown."""
+    r1 = [float(metrics["r1"]) for _, metrics in history]
+    lengths = [float(metrics["path_length"]) for _, metrics in history]
+    assert r1[0] > 0 and set(r1) == {r1[0]}
+    assert lengths[0] > 0 and len(set(lengths[:4])) == 1 and lengths[4] != lengths[0]
+    means = [metrics["path_mean"] for _, metrics in history]
+    assert means[0] == pytest.approx(0.01 * lengths[0], rel=1e-5)
+    assert means[4] == pytest.approx(means[0] + 0.01 * (lengths[4] - means[0]), rel=1e-5)
+
+
+def test_a_term_of_weight_zero_is_left_out():
+    config = dataclasses.replace(CONFIG, r1=0.0, path_length=0.0)
+    task = stylegan_task(config)
+    program = str(jax.make_jaxpr(task.step)(task.init(jax.random.key(0)), task.frozen, batch()))
+    full = str(jax.make_jaxpr(made()[0].step)(made()[2], made()[0].frozen, batch()))
+    assert program.count("conv_general_dilated") < full.count("conv_general_dilated") / 2
+    optimizer = trainer_of(task).optimizer("generator")
+    plain = optax.adam(config.learning_rate, 0.0, 0.99)
+    updates = [o.update({"x": jnp.ones(2)}, o.init({"x": jnp.ones(2)}))[0]["x"] for o in (optimizer, plain)]
+    np.testing.assert_array_equal(*updates)
+
+
+@pytest.mark.parametrize(("role", "every"), [("generator", 4), ("discriminator", 16)])
+def test_adam_is_corrected_for_laziness(role: str, every: int):
+    """k + 1 updates do what k did: the rate times c and the decay to the power of c, c = k / (k + 1)."""
+    c = every / (every + 1)
+    optimizer = made()[1].optimizer(role)
+    params = {"x": jnp.zeros(3)}
+    moments = optimizer.init(params)
+    second = np.zeros(3)
+    for number in range(3):
+        gradient = np.array([1.0, -2.0, 0.5]) * (number + 1)
+        updates, moments = optimizer.update({"x": jnp.array(gradient)}, moments, params)
+        second = 0.99**c * second + (1 - 0.99**c) * gradient**2
+        corrected = second / (1 - 0.99 ** (c * (number + 1)))
+        np.testing.assert_allclose(updates["x"], -0.002 * c * gradient / (np.sqrt(corrected) + 1e-8), rtol=2e-5)
+
+
+def test_the_averaged_generator_has_its_half_life():
+    """After `ema_kimg` thousand pictures one half is left of what the average was before."""
+    trainer = made()[1]
+    count = round(1000 * CONFIG.ema_kimg / BATCH * 1.0)
+    left = np.prod([np.float64(trainer.ema_decay(jnp.int32(step))) for step in range(100, 100 + count)])
+    assert left == pytest.approx(0.5 ** (count * BATCH / 100), rel=1e-5)
+    ramp = trainer_of(stylegan_task(dataclasses.replace(CONFIG, ema_ramp=0.05)))
+    assert float(ramp.ema_decay(jnp.int32(0))) == 0
+    assert float(ramp.ema_decay(jnp.int32(10))) == pytest.approx(0.5 ** (1 / (0.05 * 10)), rel=1e-5)
+    assert float(ramp.ema_decay(jnp.int32(10**6))) == pytest.approx(0.5 ** (BATCH / 100), rel=1e-5)
+
+
+def test_averages_follow_the_generator(history: list[Any]):
+    trainer = made()[1]
+    before, after = history[0][0], history[1][0]
+    decay = float(trainer.ema_decay(jnp.int32(1)))
+    expected = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, before["ema"], after["params"]["generator"])
+    for found, wanted in zip(jax.tree.leaves(after["ema"]), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    # In the first step w_avg moves from zero by 0.5 percent towards the mean of the batch.
+    task, _, state, _ = made()
+    key = jax.random.split(jax.random.split(state["key"], 5)[1], 3)[0]
+    first = trainer.codes(trainer.networks(state["params"], task.frozen)[0], task.frozen, BATCH, key).first
+    np.testing.assert_allclose(history[0][0]["w_avg"], 0.005 * first.mean(0), rtol=1e-3, atol=1e-6)
+
+
+def test_style_mixing_changes_codes_at_one_style():
+    task, _, state, _ = made()
+    crossings = set()
+    for probability in (0.0, 1.0):
+        trainer = trainer_of(stylegan_task(dataclasses.replace(CONFIG, style_mixing=probability)))
+        generator = trainer.networks(state["params"], task.frozen)[0]
+        for seed in range(12):
+            w, _, first = trainer.codes(generator, task.frozen, BATCH, jax.random.key(seed))
+            assert w.shape == (BATCH, STYLES, CONFIG.w_dim)
+            same = [bool((w[:, i] == first).all()) for i in range(STYLES)]
+            assert same == sorted(same, reverse=True) and same[0], "the second code takes the last styles"
+            assert len({tuple(np.asarray(w[0, i])) for i in range(STYLES)}) == (1 if all(same) else 2)
+            assert all(same) == (probability == 0)
+            crossings.add(sum(same))
+    assert crossings == {1, 2, 3, 4}
+
+
+def test_micro_batches_sum_up_to_the_batch():
+    trainer = trainer_of(stylegan_task(dataclasses.replace(CONFIG, micro_batches=4)))
+
+    def loss(params: Any, rows: jax.Array, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del key
+        value = jnp.square(rows * params["x"]).mean()
+        return value, {"value": value}
+
+    params: Any = {"x": jnp.float32(2)}
+    rows = jnp.arange(8.0)
+    gradient, means = trainer.gradient(loss, params, rows, jax.random.key(0))
+    assert gradient["x"] == pytest.approx(float(2 * 2 * jnp.square(rows).mean()))
+    assert means["value"] == pytest.approx(float(loss(params, rows, jax.random.key(0))[0]))
+
+
+def test_classes_augmentation_and_low_precision_in_parts_of_a_batch():
+    """Labels of generated pictures come in the proportions of the data, and all that together takes a step."""
+    config = dataclasses.replace(
+        CONFIG, micro_batches=2, stddev_block=4, augment="color", augment_p=0.3, dtype="bfloat16"
+    )
+    (state, metrics), *_ = steps(1, config, classes=3)
+    task, trainer, *_ = made(config, 3)
+    assert trainer.sizes.label_dim == 3 and trainer.sizes.conv_clamp == 256
+    assert all(np.isfinite(value) for value in metrics.values()) and metrics["augment_p"] == pytest.approx(0.3)
+    generator = trainer.networks(state["params"], task.frozen)[0]
+    labels = trainer.codes(generator, task.frozen, 512, jax.random.key(1)).labels
+    assert labels is not None
+    np.testing.assert_allclose(labels.mean(0), 1 / 3, atol=0.08)
+    shown = jax.eval_shape(task.show, state, task.frozen, batch())
+    assert shown["samples"].shape == (4, 8, SIZE, SIZE, 3)
+
+
+def test_augmentation_is_controlled_by_the_scores():
+    """p moves every fourth step, by 4 B / (1000 kimg), towards more where real pictures are recognised."""
+    config = dataclasses.replace(CONFIG, augment="color", ada_target=-2.0, ada_kimg=1.0)
+    found = steps(5, config)
+    p = [float(metrics["augment_p"]) for _, metrics in found]
+    assert p == pytest.approx([0, 0, 0, 4 * BATCH / 1000, 4 * BATCH / 1000])
+    counts = [float(state["control"].count) for state, _ in found]
+    assert counts == [2 * BATCH, 3 * BATCH, 4 * BATCH, 0, BATCH]  # R1 looks at them once more
+
+
+def test_sheets_show_truncation(history: list[Any]):
+    task, trainer, *_ = made()
+    state = history[-1][0]
+    shown = jax.jit(task.show)(state, task.frozen, batch())
+    columns = task.sheets["truncation"].columns
+    assert shown["truncation"].shape[:2] == (4, len(columns)) and columns[0] == "data"
+    np.testing.assert_array_equal(shown["truncation"][:, 0], batch()["target"][:4])
+    mean = trainer.generator_of(state["ema"], task.frozen).synthesis(
+        jnp.broadcast_to(state["w_avg"], (1, STYLES, CONFIG.w_dim))
+    )
+    for row in shown["truncation"]:
+        np.testing.assert_allclose(row[columns.index("psi 0")], mean[0], atol=1e-4)
+    np.testing.assert_allclose(shown["truncation"][:, -1], shown["samples"][:, 0], atol=1e-4)
+
+
+def finite_difference(function: Any, x: np.ndarray, direction: np.ndarray, epsilon: float = 1e-5) -> float:
+    return float(function(x + epsilon * direction) - function(x - epsilon * direction)) / (2 * epsilon)
+
+
+def test_r1_and_its_gradient_against_finite_differences():
+    """In float64, on a smooth discriminator of one parameter vector."""
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        x, v, weights = random.normal(size=(3, 4)), random.normal(size=(4, 5)), random.normal(size=5)
+
+        def penalty(v: Any) -> jax.Array:
+            return r1_penalty(lambda x: jnp.tanh(x @ v) @ weights, jnp.asarray(x))[0].sum()
+
+        slopes = np.zeros((3, 4))
+        for i, j in np.ndindex(3, 4):
+            unit = np.zeros((3, 4))
+            unit[i, j] = 1
+            slopes[i, j] = finite_difference(lambda x: (jnp.tanh(x @ v) @ weights).sum(), x, unit)
+        penalties, scores = r1_penalty(lambda x: jnp.tanh(x @ v) @ weights, jnp.asarray(x))
+        np.testing.assert_allclose(penalties, (slopes**2).sum(1), rtol=1e-6)
+        np.testing.assert_allclose(scores, np.tanh(x @ v) @ weights)
+        direction = random.normal(size=v.shape)
+        slope = float((jax.grad(penalty)(jnp.asarray(v)) * direction).sum())
+        assert slope == pytest.approx(finite_difference(penalty, v, direction), rel=1e-6)
+
+
+def test_path_lengths_and_their_gradient_against_finite_differences():
+    random = np.random.default_rng(1)
+    with jax.enable_x64(True):
+        w, v = random.normal(size=(2, 3, 4)), random.normal(size=(4, 2 * 2 * 3))
+        key = jax.random.key(0)
+
+        def images(w: Any, v: Any) -> jax.Array:
+            return jnp.sin(jnp.asarray(w).sum(1) @ v).reshape(-1, 2, 2, 3)
+
+        y = np.asarray(jax.random.normal(key, (2, 2, 2, 3))) / 2
+        squares = np.zeros((2, 3))
+        for b, k, d in np.ndindex(2, 3, 4):
+            unit = np.zeros(w.shape)
+            unit[b, k, d] = 1
+            squares[b, k] += finite_difference(lambda w: (images(w, v) * y).sum(), w, unit) ** 2
+        lengths = path_lengths(lambda w: images(w, v), jnp.asarray(w), key)
+        np.testing.assert_allclose(lengths, np.sqrt(squares.mean(1)), rtol=1e-6)
+
+        def total(v: Any) -> jax.Array:
+            return path_lengths(lambda w: images(w, v), jnp.asarray(w), key).sum()
+
+        direction = random.normal(size=v.shape)
+        slope = float((jax.grad(total)(jnp.asarray(v)) * direction).sum())
+        assert slope == pytest.approx(finite_difference(total, v, direction), rel=1e-6)
+
+
+def test_lazy_gradients_of_the_real_networks_against_finite_differences():
+    """The terms of the task, through the networks and a direction in all their parameters, in float64."""
+    with jax.enable_x64(True):
+        task = stylegan_task(dataclasses.replace(CONFIG, stddev_block=4))
+        trainer = trainer_of(task)
+        wide = functools.partial(jax.tree.map, lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x)
+        state, frozen = wide(task.init(jax.random.key(3))), wide(task.frozen)
+        rows = (batch()["target"].astype(jnp.float64), None)
+        key = jax.random.key(5)
+        for role, loss, inputs in (
+            ("discriminator", trainer.r1_loss(state), rows),
+            ("generator", trainer.path_loss(state, frozen), batch()["index"]),
+        ):
+            params = state["params"][role]
+            leaves, structure = jax.tree.flatten(params)
+            random = np.random.default_rng(2)
+            direction = [random.normal(size=leaf.shape) for leaf in leaves]
+            value = jax.jit(lambda params, loss=loss, inputs=inputs: loss(params, inputs, key)[0])
+            gradient = jax.tree.leaves(jax.grad(value)(params))
+            slope = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
+
+            def along(t: float, leaves=leaves, direction=direction, structure=structure, value=value) -> float:
+                moved = [leaf + t * d for leaf, d in zip(leaves, direction, strict=True)]
+                return float(value(jax.tree.unflatten(structure, moved)))
+
+            epsilon = 1e-6
+            assert slope == pytest.approx((along(epsilon) - along(-epsilon)) / (2 * epsilon), rel=1e-4), role
+
+
+def test_four_devices_take_the_same_step(tmp_path: Path):
+    """The whole step of one program over four devices, whose groups of the minibatch statistic are the same."""
+    program = """
+import sys
+import restyle_jax
+import jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+import numpy as np
+from restyle_jax.train import sharding
+from tests.train import test_stylegan as t
+task = t.stylegan_task(t.dataclasses.replace(t.CONFIG, stddev_block=2, stddev_group=2))
+mesh = sharding.data_mesh()
+state = sharding.replicate(task.init(jax.random.key(3)), mesh)
+frozen = sharding.replicate(task.frozen, mesh)
+rows = sharding.place_batch({name: np.asarray(x) for name, x in t.batch().items()}, mesh)
+step = jax.jit(task.step, out_shardings=sharding.replicated(mesh))
+state, metrics = step(state, frozen, rows)
+leaves = jax.tree_util.tree_leaves_with_path({**state, "key": state["step"]})
+np.savez(sys.argv[2], devices=jax.device_count(), **metrics, **{jax.tree_util.keystr(p): x for p, x in leaves})
+"""
+    processes = []
+    for devices in (1, 4):
+        command = [sys.executable, "-c", program, str(devices), str(tmp_path / f"{devices}.npz")]
+        processes.append(subprocess.Popen(command, cwd=Path(__file__).parents[2]))
+    assert [process.wait() for process in processes] == [0, 0]
+    one, four = (dict(np.load(tmp_path / f"{devices}.npz")) for devices in (1, 4))
+    assert (one.pop("devices"), four.pop("devices")) == (1, 4) and one.keys() == four.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(four[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def transfer_file(folder: Path, **roles: Any) -> Path:
+    states = {"g": official.generator(32, seed=1), "g_ema": official.generator(32, seed=2)}
+    return official.write(folder / "trained.pt", {**states, "d": official.discriminator(seed=3), **roles})
+
+
+def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
+    """All three networks of a file: what was trained is trained, its average averaged further."""
+    file = transfer_file(tmp_path)
+    config = dataclasses.replace(CONFIG, checkpoint=file, resolution=32)
+    with pytest.warns(UserWarning, match="estimated"):
+        task = stylegan_task(config)
+    state = task.init(jax.random.key(0))
+    averaged = restyle_jax.load(file)
+    assert averaged.generator and averaged.discriminator and averaged.w_avg is not None
+    trained = restyle_jax.load(file, averaged=False).generator
+    for found, wanted in (
+        (state["params"]["generator"], nnx.state(trained, nnx.Param)),
+        (state["ema"], nnx.state(averaged.generator, nnx.Param)),
+        (state["params"]["discriminator"], nnx.state(averaged.discriminator)),
+    ):
+        assert not differ(found, wanted)
+    assert differ(state["ema"], state["params"]["generator"])
+    np.testing.assert_array_equal(state["w_avg"], averaged.w_avg[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*estimated")
+@pytest.mark.parametrize(
+    ("changes", "roles", "words"),
+    [
+        ({"resolution": 64}, {}, "found networks for 32 px; expected 64 px"),
+        ({}, {"d": None}, "found generator of Generator; expected both networks of StyleGAN2"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any], roles: dict[str, Any], words: str):
+    file = transfer_file(tmp_path, **roles)
+    config = dataclasses.replace(CONFIG, **{"resolution": 32, "checkpoint": file, **changes})
+    with pytest.raises(CheckpointError) as caught:
+        stylegan_task(config)
+    assert words in str(caught.value).replace(", expected", "; expected"), caught.value
+
+
+def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
+    config = dataclasses.replace(CONFIG, resolution=32, checkpoint=transfer_file(tmp_path))
+    with pytest.warns(UserWarning, match="estimated"), pytest.raises(CheckpointError, match="classes"):
+        stylegan_task(config, np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"resolution": 48}, "resolution: found 48, expected a power of two"),
+        ({"style_mixing": 1.5}, "style_mixing: found 1.5"),
+        ({"augment_p": 0.5}, "augment_p: found 0.5 with augment none"),
+        ({"batch_size": 6}, "stddev_group and stddev_block: 6 pictures"),
+        ({"micro_batches": 3}, "8 pictures do not divide into 3 equal parts"),
+        ({"ada_kimg": 0.0}, "ada_kimg: found 0.0"),
+        ({"test_data": Path("here")}, "test_data: found here"),
+        ({"augment": "all"}, "augment: found 'all', expected one of none, blit"),
+    ],
+)
+def test_impossible_settings_are_named(changes: dict[str, Any], words: str):
+    found = problems(dataclasses.replace(CONFIG, **changes))
+    assert len(found) == 1 and words in found[0]
+    assert problems(CONFIG) == []
