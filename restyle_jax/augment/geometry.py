@@ -1,7 +1,7 @@
 """The geometric operations of the augmentation: one affine map for each picture, and resampling without aliasing.
 
 StyleGAN2-ADA (arXiv 2006.06676, appendix B; official `training/augment.py`). Coordinates are pixels from the centre of the
-picture, x to the right and y down. The picture continues by reflection up to its own size on each side, is black (0: grey)
+picture, x to the right and y down. The picture continues by reflection up to its own size on each side, is grey (0)
 beyond, and is doubled by the wavelet filter sym6, sampled bilinearly and halved by the same filter.
 """
 
