@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 # What each part may import of ours; a part may always import itself.
 ARROWS = {
     "restyle_jax.ops": (),
+    "restyle_jax.augment": ("restyle_jax.ops",),
     "restyle_jax.nets": ("restyle_jax.ops",),
     "restyle_jax.losses": ("restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.refine": ("restyle_jax.nets", "restyle_jax.ops"),
@@ -24,6 +25,7 @@ ARROWS = {
     "restyle_jax.checkpoints": ("restyle_jax.model", "restyle_jax.refine", "restyle_jax.nets", "restyle_jax.convert"),
     "restyle_jax.train": (
         *(
+            "restyle_jax.augment",
             "restyle_jax.checkpoints",
             "restyle_jax.convert",
             "restyle_jax.model",

@@ -1,5 +1,6 @@
 """The colour operations of the augmentation (StyleGAN2-ADA, arXiv 2006.06676, appendix B; official `training/augment.py`)."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -11,8 +12,8 @@ from restyle_jax.augment.config import Augmentation
 from restyle_jax.augment.gate import gate
 
 # Luma is the axis v = (1, 1, 1) / sqrt(3): the projector onto it, and the cross product v x c as a matrix.
-LUMA = np.full((3, 3), 1 / 3)
-CROSS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+LUMA = np.full((3, 3), 1 / 3, np.float32)
+CROSS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32) / np.float32(np.sqrt(3))
 
 
 class Tint(NamedTuple):
@@ -45,7 +46,7 @@ def color_matrices(tint: Tint) -> jax.Array:
     They share the luma axis and so commute: a factor along it, a factor and a rotation across.
     """
     contrast, flip, hue, saturation = (rearrange(value, "b -> b 1 1") for value in tint[1:])
-    across = jnp.cos(hue) * (np.eye(3) - LUMA) + jnp.sin(hue) * CROSS
+    across = jnp.cos(hue) * (np.eye(3, dtype=np.float32) - LUMA) + jnp.sin(hue) * CROSS
     return contrast * ((1 - 2 * flip) * LUMA + saturation * across)
 
 
@@ -55,4 +56,4 @@ def recolor(images: jax.Array, tint: Tint) -> jax.Array:
     if images.shape[-1] == 1:
         return brighter * rearrange(tint.contrast * (1 - 2 * tint.lumaflip), "b -> b 1 1 1")
     columns = rearrange(color_matrices(tint), "b new old -> old b 1 1 new")
-    return sum(brighter[..., channel, None] * columns[channel] for channel in range(3))
+    return functools.reduce(jnp.add, (brighter[..., channel, None] * columns[channel] for channel in range(3)))

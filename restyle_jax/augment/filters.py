@@ -15,7 +15,9 @@ from restyle_jax.augment.config import Augmentation
 from restyle_jax.augment.gate import gate
 
 BANDS = 4  # of one octave each, but the lowest; from low to high
-EXPECTED_POWER = np.array([10, 1, 1, 1]) / 13  # of each band in natural pictures, whose spectrum falls as 1 / f
+EXPECTED_POWER = (
+    np.array([10, 1, 1, 1], np.float32) / 13
+)  # of each band in natural pictures, whose spectrum falls as 1 / f
 CUT = 0.5  # side of the square, in sides of the picture
 
 

@@ -1,7 +1,7 @@
 """The geometric operations of the augmentation: one affine map for each picture, and resampling without aliasing.
 
 StyleGAN2-ADA (arXiv 2006.06676, appendix B; official `training/augment.py`). Coordinates are pixels from the centre of the
-picture, x to the right and y down. The picture continues by reflection up to its own size on each side, is black (0: grey)
+picture, x to the right and y down. The picture continues by reflection up to its own size on each side, is grey (0)
 beyond, and is doubled by the wavelet filter sym6, sampled bilinearly and halved by the same filter.
 """
 
@@ -16,7 +16,7 @@ from jax import lax
 
 from restyle_jax.augment.config import Augmentation
 from restyle_jax.augment.gate import gate
-from restyle_jax.ops.resample import COLUMNS, ROWS, filter_axis, interleave
+from restyle_jax.ops.resample import COLUMNS, ROWS, blur, filter_axis, interleave
 
 _SYM6 = (
     *(0.0154041093, 0.0034907121, -0.1179901111, -0.0483117426, 0.4910559419, 0.7876411410),
@@ -24,7 +24,7 @@ _SYM6 = (
 )
 SYM6 = tuple(tap / sum(_SYM6) for tap in _SYM6)
 REACH = len(SYM6) // 2  # pixels of the picture that a doubled pixel is made of
-MIN_SIDE = REACH  # below this the stored pieces of `_doubled` would not hold what they must
+MIN_SIDE = REACH  # so that the pieces of `_doubled` lie inside the picture
 
 
 class Warp(NamedTuple):
@@ -108,42 +108,45 @@ def resample(images: jax.Array, inverse: jax.Array) -> jax.Array:
     column, row = (a[i, 0] * x + a[i, 1] * y + a[i, 2] for i in range(2))
     # In samples of the doubled picture, from the corner of the reflected one, which is three times as large.
     sampled = _bilinear(_doubled(images), 2 * row + 3 * (height - 1), 2 * column + 3 * (width - 1), height, width)
-    return halve(halve(sampled, ROWS), COLUMNS)
+    return halve(sampled)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def halve(x: jax.Array, axis: int) -> jax.Array:
-    """Every second sample of `x` filtered with sym6, along an axis of 2L + 10 samples -> L.
+@jax.custom_vjp
+def halve(x: jax.Array) -> jax.Array:
+    """Every second sample of `x` filtered with sym6 on both axes: [B, 2H + 10, 2W + 10, C] -> [B, H, W, C].
 
-    This and `spread` are declared as the derivatives of each other: what autodiff makes of them is ten times slower on CPU.
+    This and `spread` are declared as the derivatives of each other: with what autodiff makes of them, the gradient of
+    `resample` takes eight times as long on CPU. Reverse mode only, to any order.
     """
-    return filter_axis(x, SYM6, axis, stride=2)
+    return blur(x, 0, 0, stride=2, taps=SYM6)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def spread(x: jax.Array, axis: int) -> jax.Array:
-    """Each sample of `x` turned into the twelve taps of sym6, two samples apart: the transpose of `halve`, L -> 2L + 10."""
+@jax.custom_vjp
+def spread(x: jax.Array) -> jax.Array:
+    """Each sample of `x` turned into the twelve taps of sym6 on both axes, two samples apart: the transpose of `halve`."""
     even, odd = SYM6[-2::-2], SYM6[::-2]
-    return interleave(filter_axis(x, even, axis, 5, 5), filter_axis(x, odd, axis, 5, 5), axis)
+    for axis in (COLUMNS, ROWS):
+        x = interleave(filter_axis(x, even, axis, 5, 5), filter_axis(x, odd, axis, 5, 5), axis)
+    return x
 
 
-halve.defvjp(lambda x, axis: (halve(x, axis), None), lambda axis, _, grad: (spread(grad, axis),))
-spread.defvjp(lambda x, axis: (spread(x, axis), None), lambda axis, _, grad: (halve(grad, axis),))
+halve.defvjp(lambda x: (halve(x), None), lambda _, grad: (spread(grad),))
+spread.defvjp(lambda x: (spread(x), None), lambda _, grad: (halve(grad),))
 
 
 def _doubled(images: jax.Array) -> jax.Array:
     """What is needed of the picture continued by reflection to [-n, 2n] (n = side - 1) on both axes and doubled.
 
     Reflection repeats after 2n pixels. Kept are one period from the left end, with the first pixels of the next one for the
-    filter, and the right end, beyond which the filter sees zeros: 2n + 12 pixels instead of 3n + 1 on each axis.
+    filter, and the right end, beyond which the filter sees zeros: 2n + 12 pixels instead of 3n + 1 on each axis, and the
+    result is the same to the last sample.
     """
     for axis in (COLUMNS, ROWS):
         n = images.shape[axis] - 1
         pieces = ((1, n + 1), (n + 1 - REACH, n), (0, REACH))
         left, next_period, right_end = (jnp.flip(lax.slice_in_dim(images, *piece, axis=axis), axis) for piece in pieces)
-        doubled = spread(2 * jnp.concatenate([left, images, next_period, right_end], axis), axis)
-        images = lax.slice_in_dim(doubled, 5, doubled.shape[axis] - 5, axis=axis)
-    return images
+        images = jnp.concatenate([left, images, next_period, right_end], axis)
+    return spread(4 * images)[:, 5:-5, 5:-5]
 
 
 def _stored(sample: jax.Array, side: int) -> jax.Array:
@@ -160,7 +163,7 @@ def _bilinear(doubled: jax.Array, row: jax.Array, column: jax.Array, height: int
     weights = _hat(row - first_row)[..., :, None] * _hat(column - first_column)[..., None, :]
 
     def window(picture: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-        return lax.dynamic_slice(picture, (row, column, 0), (2, 2, channels))
+        return lax.dynamic_slice(picture, (row, column, jnp.zeros_like(row)), (2, 2, channels))
 
     # Windows of 2 x 2 pixels rather than four gathers: the gradient is a scatter, whose time on CPU goes by their number.
     windows = jax.vmap(jax.vmap(jax.vmap(window, (None, 0, 0)), (None, 0, 0)))(

@@ -13,8 +13,8 @@ def augment(images: jax.Array, key: jax.Array, p: jax.Array | float, augmentatio
     """Each picture through a random choice of operations, each with probability multiplier * p, independently.
 
     images: f32[B, H, W, 3 or 1] in [-1, 1] -> the same shape, not clipped. p may be traced; `augmentation` is static, and
-    what it switches off costs nothing. All pictures of a global batch share one key, and p = 0 is the identity within 1e-5.
-    Differentiable to any order with respect to the pictures.
+    without geometric operations nothing is resampled. All pictures of a global batch share one key. p = 0 is the identity
+    within 1e-5. Differentiable to any order with respect to the pictures, in reverse mode.
     Raises ValueError for other shapes, and for sides too small for the filters: at least 6 for geometry, 22 for `imgfilter`.
     """
     _check(images, augmentation)
