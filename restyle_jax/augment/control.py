@@ -32,7 +32,8 @@ class Control(NamedTuple):
 def observe(control: Control, mean_sign: jax.Array, count: int) -> Control:
     """Take account of the scores of `count` augmented real pictures, of which the mean sign f32[] is given: from every pass over
     them, the regulariser's included."""
-    return control._replace(signs=control.signs + mean_sign * count, count=control.count + count)
+    signs = jnp.round(mean_sign * count)  # a whole number again, so that the target can be met exactly
+    return control._replace(signs=control.signs + signs, count=control.count + count)
 
 
 def adjust(control: Control, batch_size: int, target: float = 0.6, kimg: float = 500) -> Control:

@@ -15,7 +15,8 @@ def scores(positive: int, negative: int) -> jax.Array:
 
 
 def seen(control: Control, positive: int, negative: int) -> Control:
-    return observe(control, scores(positive, negative))
+    signs = jnp.sign(scores(positive, negative))
+    return observe(control, signs.mean(), signs.size)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_p_follows_the_sign_of_the_excess(positive: int, expected: int):
 
 def test_observations_add_up_over_batches_and_shapes():
     control = seen(seen(Control.start(), 10, 0), 0, 4)
-    control = observe(control, jnp.array([[0.0], [2.0]]))
+    control = observe(control, jnp.sign(jnp.array([0.0, 2.0])).mean(), 2)
     assert float(control.signs) == 10 - 4 + 1
     assert float(control.count) == 16
 
