@@ -23,6 +23,7 @@ TINY = AttributeConfig(
     angles=("light_direction",),
     choices=(("hat", ("none", "cap", "brim")), ("freckles", ("no", "yes"))),
     widths=(8, 16),
+    features=24,
 )
 
 
@@ -48,7 +49,7 @@ def test_outputs_have_the_names_and_sizes_of_the_config():
     assert found.scalars.shape == (3, 2) and found.angles.shape == (3, 1, 2)
     assert {name: logits.shape for name, logits in found.choices.items()} == {"hat": (3, 3), "freckles": (3, 2)}
     seen = networks.apply(net, features, pictures(3))
-    assert seen.shape == (3, 16) and seen.dtype == jnp.float32
+    assert seen.shape == (3, 24) and seen.dtype == jnp.float32
     raw = net.head(seen)  # one output after the other
     flat = [found.scalars - 0.5, found.angles.reshape(3, 2), found.choices["hat"], found.choices["freckles"]]
     np.testing.assert_allclose(np.concatenate(flat, 1), raw, atol=1e-5)
@@ -59,6 +60,12 @@ def test_pictures_do_not_depend_on_each_other():
     together = networks.apply(net, features, images)
     alone = networks.apply(net, features, images[2:3])
     np.testing.assert_allclose(together[2:3], alone, atol=1e-5)
+
+
+def test_a_new_network_says_what_someone_says_who_does_not_look():
+    make: Any = networks.nnx.jit(lambda: AttributeNetwork(TINY, rngs=networks.nnx.Rngs(0)))
+    found = describe(make(), pictures(2))
+    assert (found.scalars == 0.5).all() and (found.angles == 0).all() and (found.choices["hat"] == 0).all()
 
 
 def test_the_place_of_a_spot_is_seen():
@@ -122,6 +129,7 @@ def test_no_pictures_are_refused():
         ({"resolution": 0}, "resolution 0"),
         ({"widths": ()}, "multiples of 8"),
         ({"widths": (8, 12)}, "multiples of 8"),
+        ({"features": 0}, "features 0: expected 1 or more"),
         ({"scalars": (("age", 1.0, 1.0),)}, "age: expected a range"),
         ({"scalars": (("age", 0.0, float("nan")),)}, "age: expected a range"),
         ({"choices": (("hat", ("none",)),)}, "hat: expected several different values"),
