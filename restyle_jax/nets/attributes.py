@@ -167,13 +167,14 @@ def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.A
 
 
 def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:
-    """{choice: {value: share}}: in which share of images f32[N, R, R, 3] in [-1, 1] a value is the most likely one.
+    """{choice: {value: share}} in images f32[N, R, R, 3] in [-1, 1]: the means of the probabilities that the network gives.
+
+    Not how often a value is the likeliest: where little can be seen, that is always the most frequent one, while these means are
+    right for pictures like those of the training. What the network cannot see (`experiments.attribute_accuracy` tells) has the
+    shares of the training pictures in any others, too.
 
     Raises ValueError as `describe`.
     """
     found = describe(network, images).choices
-    shares = {}
-    for name, values in network.config.choices:
-        counts = np.bincount(found[name].argmax(-1), minlength=len(values))
-        shares[name] = {value: float(count / len(images)) for value, count in zip(values, counts, strict=True)}
-    return shares
+    means = {name: np.asarray(jax.nn.softmax(found[name])).mean(0) for name, _ in network.config.choices}
+    return {name: dict(zip(values, means[name].tolist(), strict=True)) for name, values in network.config.choices}
