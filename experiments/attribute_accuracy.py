@@ -4,7 +4,7 @@
 
 Takes ten seconds on one CPU core. Numbers and angles: R2, the share of the variance that is explained (someone who does not look
 reaches 0). Choices: the share of pictures whose value is recognised, what one reaches who always says the most frequent value, and
-by which factor the share of a value among the answers is off at worst, to either side.
+by which factor `frequencies` is off at worst, to either side.
 
 A factor counts in every picture, also where it can hardly be seen: hair volume of a bald head, earrings behind long hair, the
 pattern of a texture of strength 0. So not every factor can reach 1.
@@ -54,10 +54,9 @@ def report(network: AttributeNetwork, pictures: int) -> list[str]:
         truth = known["choices"][:, i]
         right.append(float((found.choices[name].argmax(-1) == truth).mean()))
         shares = np.bincount(truth, minlength=len(values)) / pictures
-        answers = np.array(list(said[name].values()))
         occurs = shares > 0
-        with np.errstate(divide="ignore"):  # infinitely far off, if an answer is never given
-            off = float(np.exp(abs(np.log(answers[occurs] / shares[occurs])).max()))
+        ratios = np.array(list(said[name].values()))[occurs] / shares[occurs]
+        off = max(ratios.max(), 1 / ratios.min())
         lines.append(f"{name:22} {right[-1]:7.3f} {shares.max():7.3f} {len(values):7} {off:7.2f}")
     return [*lines, f"{'mean':22} {np.mean(right):7.3f}"]
 

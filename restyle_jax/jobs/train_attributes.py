@@ -43,7 +43,7 @@ def train_attributes(
     if distributed.is_first() and not dry_run:
         say(f"drawing {config.pictures + config.test_pictures} avatars")
     try:
-        network = avatar_attributes(config.resolution, config.widths)
+        network = avatar_attributes(config.resolution, config.widths, config.features)
         train = kind("train", config.pictures, config.resolution)
         test = kind("test", config.test_pictures, config.resolution)
     except ValueError as error:
@@ -72,7 +72,7 @@ def train_attributes(
     return outcome
 
 
-def avatar_attributes(resolution: int, widths: tuple[int, ...]) -> AttributeConfig:
+def avatar_attributes(resolution: int, widths: tuple[int, ...], features: int) -> AttributeConfig:
     """A network for all factors of avatars. An angle whose range is a whole turn goes round; all others are scalars.
 
     Raises ValueError if the sizes do not make a network.
@@ -85,4 +85,5 @@ def avatar_attributes(resolution: int, widths: tuple[int, ...]) -> AttributeConf
         angles=round_,
         choices=tuple((name, f.values) for name, f in FACTORS.items() if isinstance(f, Discrete)),
         widths=widths,
+        features=features,
     )

@@ -8,12 +8,13 @@ direction it lies. The config names the outputs, so that a saved network explain
 import dataclasses
 import functools
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from einops import reduce
+from einops import rearrange, reduce
 from flax import nnx
 
 from restyle_jax.nets.residual import conv
@@ -32,8 +33,8 @@ class AttributeConfig:
     resolution: rows and columns of the pictures.
     scalars: (name, low, high) of each number with a range. angles: names of the angles that go round (in degrees).
     choices: (name, values) of each attribute that has one of several values.
-    widths: channels behind the input layer, which halves the resolution, and behind each block, which halves it again. The
-        last one is the number of features.
+    widths: channels behind the input layer, which halves the resolution, and behind each block, which halves it again.
+    features: F, how many numbers describe a picture before they are read as attributes.
 
     Raises ValueError if a range is empty, names are not different, or the sizes do not fit each other.
     """
@@ -42,11 +43,14 @@ class AttributeConfig:
     scalars: tuple[tuple[str, float, float], ...] = ()
     angles: tuple[str, ...] = ()
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    widths: tuple[int, ...] = (24, 48, 96, 128)
+    widths: tuple[int, ...] = (32, 48, 80, 96)
+    features: int = 128
 
     def __post_init__(self) -> None:
         if not self.widths or any(width < GROUP or width % GROUP for width in self.widths):
             raise ValueError(f"widths {self.widths}: expected multiples of {GROUP}")
+        if self.features < 1:
+            raise ValueError(f"features {self.features}: expected 1 or more")
         if self.resolution < 2 ** len(self.widths) or self.resolution % 2 ** len(self.widths):
             raise ValueError(f"resolution {self.resolution}: expected a multiple of {2 ** len(self.widths)}")
         names = [*(name for name, *_ in self.scalars), *self.angles, *(name for name, _ in self.choices)]
@@ -98,17 +102,22 @@ class Block(nnx.Module):
 
 
 class AttributeNetwork(nnx.Module):
-    """Input layer, blocks, mean over space, one linear layer for all outputs."""
+    """Input layer, blocks, a linear layer over the whole map that is left, and one for all outputs.
+
+    A mean over space would forget where something was seen: many attributes are places, and others are seen in one place only.
+    """
 
     def __init__(self, config: AttributeConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
         self.config = config
         self.dtype = dtype
-        first, *_, last = (*config.widths, config.widths[-1])
-        self.input_layer = conv(5, first, 3, 2, use_bias=True, kernel_init=he_normal, dtype=dtype, rngs=rngs)
-        pairs = zip(config.widths, config.widths[1:], strict=False)
-        self.blocks = nnx.List([Block(before, after, dtype=dtype, rngs=rngs) for before, after in pairs])
-        self.norm = _norm(last, dtype=dtype, rngs=rngs)
-        self.head = nnx.Linear(last, config.outputs, rngs=rngs)
+        widths = config.widths
+        self.input_layer = conv(3, widths[0], 3, 2, use_bias=True, kernel_init=he_normal, dtype=dtype, rngs=rngs)
+        self.blocks = nnx.List([Block(*pair, dtype=dtype, rngs=rngs) for pair in pairwise(widths)])
+        self.norm = _norm(widths[-1], dtype=dtype, rngs=rngs)
+        cells = (config.resolution // 2 ** len(widths)) ** 2
+        self.gather = nnx.Linear(cells * widths[-1], config.features, kernel_init=he_normal, rngs=rngs)
+        # Training starts from someone who does not look.
+        self.head = nnx.Linear(config.features, config.outputs, kernel_init=nnx.initializers.zeros, rngs=rngs)
 
     def features(self, x: jax.Array) -> jax.Array:
         """x: f32[B, R, R, 3] in [-1, 1], R as in the config -> f32[B, F]. Raises ValueError on another shape."""
@@ -117,13 +126,11 @@ class AttributeNetwork(nnx.Module):
             raise ValueError(
                 f"pictures for the attribute network have shape {x.shape}, expected [B, {size}, {size}, 3]: resize them"
             )
-        # The mean over space forgets where something was seen, and many attributes are places.
-        line = jnp.linspace(-1, 1, size, dtype=x.dtype)
-        places = jnp.broadcast_to(jnp.stack(jnp.meshgrid(line, line), -1), (len(x), size, size, 2))
-        x = self.input_layer(jnp.concatenate([x, places], -1).astype(self.dtype))
+        x = self.input_layer(x.astype(self.dtype))
         for block in self.blocks:
             x = block(x)
-        return leaky_relu(self.norm(x)).mean((1, 2), dtype=jnp.float32)
+        x = leaky_relu(self.norm(x)).astype(jnp.float32)
+        return leaky_relu(self.gather(rearrange(x, "b h w c -> b (h w c)")))
 
     def __call__(self, x: jax.Array) -> Attributes:
         """x: f32[B, R, R, 3] in [-1, 1] -> what is in the pictures. Raises ValueError on another shape."""
@@ -160,13 +167,14 @@ def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.A
 
 
 def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:
-    """{choice: {value: share}}: in which share of images f32[N, R, R, 3] in [-1, 1] a value is the most likely one.
+    """{choice: {value: share}} in images f32[N, R, R, 3] in [-1, 1]: the means of the probabilities that the network gives.
+
+    Not how often a value is the likeliest: where little can be seen, that is always the most frequent one, while these means are
+    right for pictures like those of the training. What the network cannot see (`experiments.attribute_accuracy` tells) has the
+    shares of the training pictures in any others, too.
 
     Raises ValueError as `describe`.
     """
     found = describe(network, images).choices
-    shares = {}
-    for name, values in network.config.choices:
-        counts = np.bincount(found[name].argmax(-1), minlength=len(values))
-        shares[name] = {value: float(count / len(images)) for value, count in zip(values, counts, strict=True)}
-    return shares
+    means = {name: np.asarray(jax.nn.softmax(found[name])).mean(0) for name, _ in network.config.choices}
+    return {name: dict(zip(values, means[name].tolist(), strict=True)) for name, values in network.config.choices}

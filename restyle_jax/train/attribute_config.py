@@ -13,21 +13,22 @@ class AttributeTraining(Run):
     The defaults take twenty minutes on 2 CPU cores. `data` and `test_data` are not used.
 
     pictures, test_pictures: how many avatars are drawn for training and for the test.
-    resolution: of the pictures, in pixels. widths: see `nets.attributes.AttributeConfig`.
+    resolution: of the pictures, in pixels. widths, features: see `nets.attributes.AttributeConfig`.
     learning_rate: the highest one, after `warmup` steps; from there it falls to 0 at `max_steps` as half a cosine.
     """
 
-    batch_size: int = 64
+    batch_size: int = 32
     test_batch_size: int = 100
-    max_steps: int = 5000
-    image_every: int = 2000
+    max_steps: int = 8000
+    image_every: int = 3000
     workers: int = 1
     pictures: int = 40_000
     test_pictures: int = 2000
     resolution: int = 64
-    widths: tuple[int, ...] = (24, 48, 96, 128)
-    learning_rate: float = 2e-3
-    warmup: int = 200
+    widths: tuple[int, ...] = (32, 48, 80, 96)
+    features: int = 128
+    learning_rate: float = 3e-3
+    warmup: int = 300
 
 
 def problems(config: AttributeTraining) -> list[str]:
