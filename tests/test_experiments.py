@@ -108,8 +108,52 @@ def test_settings_are_the_published_ones(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_head_of_a_file_says_what_a_reader_needs(name: str) -> None:
     text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
-    assert f"restyle train experiments/{name}.py --workdir runs/{name}" in text
+    assert f"restyle train experiments/{name}.py" in text and f"--workdir runs/{name}" in text
     assert all(word in text for word in ("Hardware:", "Expected", "Source of the settings:"))
+
+
+ADA = {"augment": "bgc", "dtype": "bfloat16", "flip": False}
+WITHOUT = {"augment": "none", "dtype": "float32", "flip": True, "learning_rate": 0.002, "ema_kimg": 10}
+# resolution, channel base, batch, rate, gamma, group, block, half-life, mapping layers, thousands of pictures
+GENERATORS_PUBLISHED: dict[str, tuple[tuple[float, ...], dict[str, Any]]] = {
+    "stylegan2_config_f": ((1024, 32768, 32, 0.002, 10, 4, 4, 10, 8, 25_000), WITHOUT),
+    "stylegan2_config_e": ((1024, 16384, 32, 0.002, 100, 4, 4, 10, 8, 25_000), WITHOUT),
+    "stylegan2_auto": ((256, 16384, 16, 0.0025, 0.8192, 4, 16, 5, 2, 25_000), {**ADA, "ema_ramp": 0.05}),
+    "stylegan2_paper256": ((256, 16384, 64, 0.0025, 1, 8, 8, 20, 8, 25_000), ADA),
+    "stylegan2_paper512": ((512, 32768, 64, 0.0025, 0.5, 8, 8, 20, 8, 25_000), ADA),
+    "stylegan2_paper1024": ((1024, 32768, 32, 0.002, 2, 4, 4, 10, 8, 25_000), ADA),
+}
+
+
+@pytest.mark.parametrize("name", GENERATORS_PUBLISHED)
+def test_settings_of_generators_are_the_published_ones(name: str) -> None:
+    config = read_experiment(FOLDER / f"{name}.py", {})
+    numbers, others = GENERATORS_PUBLISHED[name]
+    found = (
+        *(config.resolution, config.channel_base, config.batch_size, config.learning_rate, config.r1),
+        *(config.stddev_group, config.stddev_block, config.ema_kimg, config.mapping_layers),
+        config.max_steps * config.batch_size / 1000,
+    )
+    assert found == pytest.approx(numbers)
+    assert {key: getattr(config, key) for key in others} == others
+    same = (config.r1_every, config.path_length, config.path_length_every, config.style_mixing, config.channel_max)
+    assert same == (16, 2, 4, 0.9, 512)
+    test_the_head_of_a_file_says_what_a_reader_needs(name)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "devices", "batch", "gamma", "half_life"),
+    [(128, 1, 32, 0.1024, 10), (256, 8, 64, 0.2048, 20), (512, 1, 8, 6.5536, 2.5), (1024, 1, 4, 52.43, 1.25)],
+)
+def test_automatic_settings_follow_the_table(
+    tmp_path: Path, resolution: int, devices: int, batch: int, gamma: float, half_life: float
+) -> None:
+    text = (FOLDER / "stylegan2_auto.py").read_text()
+    edited = text.replace("RESOLUTION, DEVICES = 256, 1", f"RESOLUTION, DEVICES = {resolution}, {devices}")
+    (tmp_path / "edited.py").write_text(edited)
+    config = read_experiment(tmp_path / "edited.py", {})
+    assert (config.batch_size, config.stddev_group, config.stddev_block) == (batch, 4, batch // devices)
+    assert (config.r1, config.ema_kimg) == pytest.approx((gamma, half_life), rel=1e-4)
 
 
 def test_the_default_configuration_is_that_of_faces() -> None:

@@ -13,7 +13,7 @@ from restyle_jax.nets.residual import torch_bias_init, torch_kernel_init
 from restyle_jax.nets.style_based import channel_widths
 from restyle_jax.nets.stylegan2 import Mapping, rosinality_widths
 from restyle_jax.ops.convolution import conv2d
-from restyle_jax.ops.layers import EqualDense, clamp, leaky_relu, scaled_leaky_relu
+from restyle_jax.ops.layers import EqualDense, at_least_float32, clamp, leaky_relu, scaled_leaky_relu
 from restyle_jax.ops.resample import down_convolution
 
 
@@ -109,7 +109,7 @@ def minibatch_stddev(x: jax.Array, group: int, block: int | None = None) -> jax.
         raise ValueError(
             f"a batch of {batch} cannot be split into groups of {size} in blocks of {block} for the minibatch standard deviation"
         )
-    groups = x.astype(jnp.float32).reshape(batch // block, size, block // size, height, width, channels)
+    groups = at_least_float32(x).reshape(batch // block, size, block // size, height, width, channels)
     deviation = jnp.sqrt(jnp.var(groups, axis=1) + 1e-8).mean(axis=(2, 3, 4))
     column = jnp.tile(deviation, (1, size)).reshape(batch, 1, 1, 1)
     return jnp.concatenate([x, jnp.broadcast_to(column, (batch, height, width, 1)).astype(x.dtype)], axis=-1)
@@ -147,7 +147,7 @@ class Discriminator(nnx.Module):
         x = self.from_rgb(images.astype(self.dtype))
         for block in self.blocks:
             x = block(x)
-        x = self.conv(minibatch_stddev(x.astype(jnp.float32), self.config.stddev_group, stddev_block))
+        x = self.conv(minibatch_stddev(at_least_float32(x), self.config.stddev_group, stddev_block))
         x = self.out(scaled_leaky_relu(self.dense(x.reshape(x.shape[0], -1))))
         if self.config.label_dim:
             x = jnp.sum(x * self.mapping(None, labels), axis=-1, keepdims=True) / math.sqrt(x.shape[-1])

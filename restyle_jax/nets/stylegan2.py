@@ -11,7 +11,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from restyle_jax.nets.style_based import Noise, Sizes, channel_widths, check_labels, noise_maps
-from restyle_jax.ops.layers import Buffer, EqualDense, ModulatedConv, clamp, pixel_norm, scaled_leaky_relu
+from restyle_jax.ops.layers import (
+    Buffer,
+    EqualDense,
+    ModulatedConv,
+    at_least_float32,
+    clamp,
+    pixel_norm,
+    scaled_leaky_relu,
+)
 from restyle_jax.ops.resample import upsample
 
 
@@ -99,7 +107,7 @@ class ToRGB(nnx.Module):
         """x: [B, H, W, in], w: f32[B, w_dim] -> f32[B, H, W, 3]."""
         style = self.modulation(w) * self.kernel.shape[0] ** -0.5
         kernel = style[:, :, None] * self.kernel[...]  # three output channels: one kernel per sample is the cheap form
-        rgb = jnp.einsum("bhwi,bio->bhwo", x, kernel.astype(self.dtype)).astype(jnp.float32) + self.bias[...]
+        rgb = at_least_float32(jnp.einsum("bhwi,bio->bhwo", x, kernel.astype(self.dtype))) + self.bias[...]
         return clamp(rgb, self.conv_clamp)
 
 

@@ -36,6 +36,11 @@ def clamp(x: jax.Array, limit: float | None) -> jax.Array:
     return x if limit is None else jnp.where(x > limit, limit, jnp.where(x < -limit, -limit, x))
 
 
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """x of a low precision in float32, any other unchanged."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def pixel_norm(x: jax.Array) -> jax.Array:
     """Divide by the root mean square over the last axis (epsilon 1e-8). Same shape as `x`."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)

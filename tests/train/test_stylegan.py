@@ -15,6 +15,7 @@ import pytest
 from flax import nnx
 
 import restyle_jax
+from restyle_jax.augment.control import observe
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.losses.adversarial import r1_penalty
 from restyle_jax.losses.latent import path_lengths
@@ -101,7 +102,7 @@ def test_a_term_of_weight_zero_is_left_out():
     task = stylegan_task(config)
     program = str(jax.make_jaxpr(task.step)(task.init(jax.random.key(0)), task.frozen, batch()))
     full = str(jax.make_jaxpr(made()[0].step)(made()[2], made()[0].frozen, batch()))
-    assert program.count("conv_general_dilated") < full.count("conv_general_dilated") / 2
+    assert program.count("conv_general_dilated") < 0.6 * full.count("conv_general_dilated")
     optimizer = trainer_of(task).optimizer("generator")
     plain = optax.adam(config.learning_rate, 0.0, 0.99)
     updates = [o.update({"x": jnp.ones(2)}, o.init({"x": jnp.ones(2)}))[0]["x"] for o in (optimizer, plain)]
@@ -183,25 +184,28 @@ def test_micro_batches_sum_up_to_the_batch():
 
 
 def test_classes_augmentation_and_low_precision_in_parts_of_a_batch():
-    """All together. Labels of generated pictures come in the proportions of the data; p moves every fourth step, by
-    4 B / (1000 kimg), towards more where real pictures are recognised."""
-    config = dataclasses.replace(
-        CONFIG, micro_batches=2, augment="color", ada_target=-2.0, ada_kimg=1.0, dtype="bfloat16"
-    )
-    history = steps(5, config, classes=3)
+    """All together take a step. Labels of generated pictures come in the proportions of the data."""
+    config = dataclasses.replace(CONFIG, micro_batches=2, augment="color", dtype="bfloat16")
+    (state, metrics), *_ = steps(1, config, classes=3)
     task, trainer, *_ = made(config, 3)
     assert trainer.sizes.label_dim == 3 and trainer.sizes.conv_clamp == 256
-    assert all(np.isfinite(value) for _, metrics in history for value in metrics.values())
-    p = [float(metrics["augment_p"]) for _, metrics in history]
-    assert p == pytest.approx([0, 0, 0, 4 * BATCH / 1000, 4 * BATCH / 1000])
-    counts = [float(state["control"].count) for state, _ in history]
-    assert counts == [2 * BATCH, 3 * BATCH, 4 * BATCH, 0, BATCH]  # R1 looks at them once more
-    state = history[-1][0]
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert float(state["control"].count) == 2 * BATCH  # R1 looks at the pictures once more
     labels = trainer.codes(trainer.generator_of(state["ema"], task.frozen), task.frozen, 512, jax.random.key(1)).labels
     assert labels is not None
     np.testing.assert_allclose(labels.mean(0), 1 / 3, atol=0.08)
     shown = jax.eval_shape(task.show, state, task.frozen, batch())
     assert shown["samples"].shape == (4, 8, SIZE, SIZE, 3)
+
+
+def test_augmentation_is_adapted_every_fourth_step():
+    """By 4 B / (1000 kimg), towards more where real pictures are recognised more often than asked for."""
+    config = dataclasses.replace(CONFIG, augment="color", ada_target=0.2, ada_kimg=1.0)
+    trainer = trainer_of(stylegan_task(config))
+    control = observe(trainer.control(), jnp.float32(0.5), 2 * BATCH)
+    after = [trainer.controlled({"step": jnp.int32(step), "control": control})["control"] for step in range(5)]
+    assert [float(c.p) for c in after] == pytest.approx([0, 0, 0, 4 * BATCH / 1000, 0])
+    assert [float(c.count) for c in after] == [16, 16, 16, 0, 16]
 
 
 def test_augmentation_of_fixed_strength():
@@ -278,33 +282,37 @@ def test_path_lengths_and_their_gradient_against_finite_differences():
         assert slope == pytest.approx(finite_difference(total, v, direction), rel=1e-6)
 
 
-def test_lazy_gradients_of_the_real_networks_against_finite_differences():
-    """The terms of the task, through the networks and a direction in all their parameters, in float64."""
+def test_lazy_gradients_of_the_networks_against_finite_differences():
+    """The terms of the task along a direction of all parameters, in float64 throughout."""
     with jax.enable_x64(True):
-        task = stylegan_task(CONFIG)
-        trainer = trainer_of(task)
+        _, trainer, state, _ = made()
+        frozen = made()[0].frozen
+        networks = trainer.networks(state["params"], frozen)
+        for network in networks:
+            for _, module in nnx.iter_graph(network):
+                if isinstance(module, nnx.Module) and hasattr(module, "dtype"):
+                    module.dtype = jnp.float64
         wide = functools.partial(jax.tree.map, lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x)
-        state, frozen = wide(task.init(jax.random.key(3))), wide(task.frozen)
-        rows = (batch()["target"].astype(jnp.float64), None)
+        state, frozen = wide({**state, "key": state["step"]}), wide(frozen)
+        graphs = [nnx.graphdef(network) for network in networks]
+        trainer = dataclasses.replace(trainer, generator=graphs[0], discriminator=graphs[1])
         key = jax.random.key(5)
-        for role, loss, inputs in (
-            ("discriminator", trainer.r1_loss(state), rows),
+        for role, loss, rows in (
+            ("discriminator", trainer.r1_loss(state), (batch()["target"].astype(jnp.float64), None)),
             ("generator", trainer.path_loss(state, frozen), batch()["index"]),
         ):
-            params = state["params"][role]
-            leaves, structure = jax.tree.flatten(params)
-            random = np.random.default_rng(2)
-            direction = [random.normal(size=leaf.shape) for leaf in leaves]
-            value = jax.jit(lambda params, loss=loss, inputs=inputs: loss(params, inputs, key)[0])
-            gradient = jax.tree.leaves(jax.grad(value)(params))
-            slope = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
+            leaves, structure = jax.tree.flatten(state["params"][role])
+            direction = [np.random.default_rng(i).normal(size=leaf.shape) for i, leaf in enumerate(leaves)]
 
-            def along(t: float, leaves=leaves, direction=direction, structure=structure, value=value) -> float:
+            def along(t: float, leaves=leaves, direction=direction, structure=structure, loss=loss, rows=rows) -> Any:
                 moved = [leaf + t * d for leaf, d in zip(leaves, direction, strict=True)]
-                return float(value(jax.tree.unflatten(structure, moved)))
+                return loss(jax.tree.unflatten(structure, moved), rows, key)[0]
 
+            value, slope = jax.jit(along), jax.jit(jax.grad(along))
+            assert value(0.0).dtype == jnp.float64
             epsilon = 1e-6
-            assert slope == pytest.approx((along(epsilon) - along(-epsilon)) / (2 * epsilon), rel=1e-4), role
+            found = float(value(epsilon) - value(-epsilon)) / (2 * epsilon)
+            assert float(slope(0.0)) == pytest.approx(found, rel=1e-5), role
 
 
 def test_four_devices_take_the_same_steps(tmp_path: Path, history: list[Any]):
@@ -344,16 +352,15 @@ def flat(state: Any) -> dict[str, np.ndarray]:
 
 def transfer_file(folder: Path, **roles: Any) -> Path:
     states = {"g": official.generator(32, seed=1), "g_ema": official.generator(32, seed=2)}
-    return official.write(folder / "trained.pt", {**states, "d": official.discriminator(seed=3), **roles})
+    states |= {"d": official.discriminator(seed=3), "latent_avg": np.linspace(-1, 1, 128, dtype=np.float32)}
+    return official.write(folder / "trained.pt", {**states, **roles})
 
 
 def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
     """All three networks of a file: what was trained is trained, its average averaged further."""
     file = transfer_file(tmp_path)
     config = dataclasses.replace(CONFIG, checkpoint=file, resolution=32)
-    with pytest.warns(UserWarning, match="estimated"):
-        task = stylegan_task(config)
-    state = task.init(jax.random.key(0))
+    state = stylegan_task(config).init(jax.random.key(0))
     averaged = restyle_jax.load(file)
     assert averaged.generator and averaged.discriminator and averaged.w_avg is not None
     trained = restyle_jax.load(file, averaged=False).generator
@@ -367,7 +374,6 @@ def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
     np.testing.assert_array_equal(state["w_avg"], averaged.w_avg[0])
 
 
-@pytest.mark.filterwarnings("ignore:.*estimated")
 @pytest.mark.parametrize(
     ("changes", "roles", "words"),
     [
@@ -385,7 +391,7 @@ def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any],
 
 def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
     config = dataclasses.replace(CONFIG, resolution=32, checkpoint=transfer_file(tmp_path))
-    with pytest.warns(UserWarning, match="estimated"), pytest.raises(CheckpointError, match="classes"):
+    with pytest.raises(CheckpointError, match="classes"):
         stylegan_task(config, np.arange(5))
 
 

@@ -1,0 +1,37 @@
+"""StyleGAN2 with adaptive augmentation, with settings that follow from the resolution and the number of devices: a first try on
+pictures of one's own.
+
+    restyle train experiments/stylegan2_auto.py --data pictures --workdir runs/stylegan2_auto
+
+Needs: pictures of RESOLUTION x RESOLUTION; edit the two numbers below.
+
+Hardware: DEVICES accelerators for some days.
+
+Expected result: not measured by us.
+
+Source of the settings: `train.py` of NVlabs/stylegan2-ada-pytorch, --cfg=auto; bfloat16 everywhere in place of float16 in the four
+highest resolutions.
+"""
+
+from restyle_jax.train.stylegan_config import StyleGANTraining
+
+RESOLUTION, DEVICES = 256, 1
+
+batch = max(
+    min(DEVICES * min(4096 // RESOLUTION, 32), 64), DEVICES
+)  # fits into the memory of a device, and no more than 64
+config = StyleGANTraining(
+    resolution=RESOLUTION,
+    channel_base=32768 if RESOLUTION >= 512 else 16384,
+    mapping_layers=2,
+    batch_size=batch,
+    max_steps=25_000_000 // batch,
+    learning_rate=0.002 if RESOLUTION >= 1024 else 0.0025,
+    r1=0.0002 * RESOLUTION**2 / batch,
+    ema_kimg=batch * 10 / 32,
+    ema_ramp=0.05,
+    stddev_group=min(batch // DEVICES, 4),
+    stddev_block=batch // DEVICES,
+    augment="bgc",
+    dtype="bfloat16",
+)

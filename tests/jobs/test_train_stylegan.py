@@ -1,0 +1,170 @@
+"""Training runs of generators: from folders and avatars, continued exactly, and complaints about what they are given."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from PIL import Image
+
+import restyle_jax
+from restyle_jax.jobs.train_stylegan import read_labels, train_stylegan
+from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.stylegan_config import StyleGANTraining
+from tests.train import runs
+
+SIZE = 8
+CONFIG = StyleGANTraining(
+    resolution=SIZE,
+    channel_base=64,
+    channel_max=8,
+    w_dim=8,
+    mapping_layers=1,
+    path_length=0.0,
+    batch_size=4,
+    avatars=12,
+    max_steps=6,
+    log_every=2,
+    image_every=3,
+    eval_every=3,
+    save_every=3,
+    workers=1,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Equal programs of several runs are compiled once."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in zip(names, (str(tmp_path_factory.mktemp("programs")), 0), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def pictures(folder: Path, count: int = 6, size: int = SIZE) -> Path:
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    for index in range(count):
+        pixels = random.integers(0, 256, (size, size, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+def labelled(folder: Path, labels: dict[str, Any]) -> Path:
+    file = folder / "dataset.json"
+    file.write_text(json.dumps({"labels": list(labels.items())}))
+    return file
+
+
+def ignore(_: str) -> None: ...
+
+
+def of_folder(folder: Path, **changes: Any) -> StyleGANTraining:
+    return dataclasses.replace(CONFIG, data=folder, avatars=None, **changes)
+
+
+def test_a_run_that_is_continued_is_the_uninterrupted_one(tmp_path: Path):
+    """Real data, a checkpoint in the middle, the published model, and sheets of pictures."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train_stylegan(CONFIG, whole, say=ignore).step == 6
+    train_stylegan(dataclasses.replace(CONFIG, max_steps=3), parts, say=ignore)
+    said: list[str] = []
+    train_stylegan(CONFIG, parts, say=said.append)
+    assert any(line.startswith("continuing after step 3") for line in said)
+    runs.assert_same(runs.arrays(whole, 6), runs.arrays(parts, 6))
+    assert sorted(path.name for path in (parts / "images").iterdir()) == [
+        f"{sheet}_{step:08d}.png" for sheet in ("samples", "truncation") for step in (3, 6)
+    ]
+    model = restyle_jax.load(parts / "latest")
+    assert model.generator and model.discriminator and model.metadata["pictures"] == 24
+    assert restyle_jax.generate(model, [0, 1]).shape == (2, SIZE, SIZE, 3)
+
+
+def test_conditional_on_classes_of_a_folder_with_grey_and_transparent_pictures(tmp_path: Path):
+    folder = pictures(tmp_path / "data")
+    Image.new("L", (SIZE, SIZE), 90).save(folder / "0.png")
+    Image.new("RGBA", (SIZE, SIZE), (9, 8, 7, 128)).save(folder / "1.png")
+    labels = labelled(tmp_path, {f"{index}.png": index % 2 for index in range(6)})
+    said: list[str] = []
+    config = of_folder(folder, labels=labels, max_steps=2)
+    assert train_stylegan(config, tmp_path / "run", say=said.append).step == 2
+    assert "2 of 6 pictures are not RGB (1 of mode L, 1 of mode RGBA): they are converted when they are read" in said
+    generator = restyle_jax.load(tmp_path / "run" / "latest").generator
+    assert generator and generator.config.label_dim == 2
+
+
+def test_what_is_not_finite_stops_the_run(tmp_path: Path):
+    """With the name of the term and of the pictures, and the checkpoint before it intact."""
+    train_stylegan(dataclasses.replace(CONFIG, max_steps=3), tmp_path / "run", say=ignore)
+    before = runs.arrays(tmp_path / "run", 3)
+    wild = dataclasses.replace(CONFIG, learning_rate=1e30, save_every=50)
+    with pytest.raises(TrainingError) as caught:
+        train_stylegan(wild, tmp_path / "wild", say=ignore)
+    assert "discriminator_loss = nan" in str(caught.value) or "generator_loss = nan" in str(caught.value), caught.value
+    assert "Pictures of the batch: 000000000" in str(caught.value)
+    runs.assert_same(runs.arrays(tmp_path / "run", 3), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"avatars": 3}, "avatars: found 3 pictures, expected at least the 4 of a batch"),
+        ({"avatars": None}, "--data and --avatars: found neither"),
+        ({"data": Path("here")}, "--data and --avatars: found both"),
+        ({"avatars": None, "data": Path("nowhere")}, "--data: nowhere: there is no such folder"),
+        ({"checkpoint": Path("nowhere.pt")}, "--checkpoint: nowhere.pt: there is no such file"),
+    ],
+)
+def test_missing_data(tmp_path: Path, changes: dict[str, Any], words: str):
+    with pytest.raises(TrainingError) as caught:
+        train_stylegan(dataclasses.replace(CONFIG, **changes), tmp_path / "run", say=ignore)
+    assert words in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_pictures_of_other_sizes(tmp_path: Path):
+    folder = pictures(tmp_path / "data")
+    Image.new("RGB", (16, SIZE)).save(folder / "wide.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(TrainingError) as caught:
+        train_stylegan(of_folder(folder), tmp_path / "run", say=ignore)
+    assert "found 6 of 8 x 8, 1 of 16 x 8, expected all of 8 x 8" in str(caught.value)
+    assert "The first that differ: wide.png" in str(caught.value) and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", "found no labels ('labels')"),
+        ('{"labels": null}', "found no labels"),
+        ("labels", "found no labels (Expecting value"),
+        ('{"labels": [["0.png", -1], ["1.png", 0]]}', "found class -1 for 0.png"),
+        ('{"labels": [["0.png", "dog"], ["1.png", 0]]}', "found class 'dog' for 0.png"),
+        ('{"labels": [["0.png", 0], ["1.png", 7]]}', "found class 7 for 1.png"),
+        ('{"labels": [["a/0.png", 0], ["1.png", 1]]}', "1 of 2 pictures have no label, such as 0.png"),
+    ],
+)
+def test_labels_that_do_not_match(tmp_path: Path, text: str, words: str):
+    from data_pipelines.source import open_split
+
+    source = open_split(pictures(tmp_path / "data", 2), "train")
+    file = tmp_path / "labels.json"
+    file.write_text(text)
+    with pytest.raises(TrainingError) as caught:
+        read_labels(file, source)
+    assert words in str(caught.value) and str(file) in str(caught.value)
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path):
+    said: list[str] = []
+    assert train_stylegan(CONFIG, tmp_path / "run", dry_run=True, say=said.append).step == 0
+    assert any(line.startswith("planned memory of each device") for line in said) and not (tmp_path / "run").exists()
