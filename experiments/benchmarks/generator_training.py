@@ -59,7 +59,7 @@ except ModuleNotFoundError:  # torch is only needed for the comparison
 ONLY = ("phases", "step", "programs", "data")
 DATA = "data"
 AUGMENT_P = 0.5  # where the experiment adapts it: the reference does less for a smaller one, ours does not
-PIXELS = 2**24  # of the pictures that are drawn for the loader
+DRAWN, PIXELS = 2048, 2**24  # the pictures that are drawn for the loader, and their pixels, at most
 
 
 @dataclasses.dataclass
@@ -179,7 +179,7 @@ def measure(
 
 def input_rate(config: StyleGANTraining, repeats: int) -> float:
     """Images per second of the loader alone, the median: of the experiment's folder, or of avatars that were drawn before."""
-    count = max(PIXELS // config.resolution**2, config.batch_size)
+    count = max(min(DRAWN, PIXELS // config.resolution**2), config.batch_size)
     source = open_split(config.data, "train") if config.data else KeptAvatars("train", count, config.resolution)
     preparation = Preparation(height=config.resolution, width=config.resolution, flip=config.flip)
     batches = max(count // config.batch_size // 2, 2)
@@ -193,7 +193,8 @@ def table(rows: list[Row], rates: dict[str, float]) -> str:
     compared = any(row.reference_seconds for row in rows)
     lines = []
     for row in rows:
-        cells = [row.name, str(row.every), f"{row.seconds:.4g}", f"{row.per_kimg:.4g}", f"{1000 / row.per_kimg:.4g}"]
+        cells = [row.name, str(row.every), f"{row.seconds:.4g}", f"{row.per_kimg:.4g}"]
+        cells += [f"{1000 / row.per_kimg:.4g}" if row.name in (STEP, PROGRAMS, DATA) else ""]
         cells += [f"{row.gflop:.4g}" if row.gflop else "", f"{row.fraction:.2f}" if row.gflop else ""]
         cells += ["" if row.compile_seconds is None else f"{row.compile_seconds:.0f}"]
         cells += ["" if size is None else f"{size / 1e6:.0f}" for size in (row.temporary_bytes, row.peak_bytes)]
