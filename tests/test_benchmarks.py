@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import restyle_jax  # noqa: F401 - before jax: it chooses the convolutions of the CPU backend
 
@@ -88,7 +89,7 @@ def test_operations_of_generator_training():
     ours = Ours(config, np.zeros((4, 16, 16, 3), np.float32))
 
     def counted(function: Callable) -> float:
-        cost = jax.jit(function).lower(ours.state, ours.frozen, ours.batch).cost_analysis()
+        cost: Any = jax.jit(function).lower(ours.state, ours.frozen, ours.batch).cost_analysis()
         return cost["flops"] / 1e9
 
     found = {name: counted(update) for name, update in updates(ours.trainer).items()}

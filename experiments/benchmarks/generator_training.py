@@ -6,14 +6,16 @@
 Prints a table. An update is that of the generator or the discriminator by its loss ("main") or by its regulariser ("path", "R1"),
 compiled on its own. A step is the mean over as many steps as bring every regulariser round (16): in the form that training
 uses, one program in which the regularisers are traced conditions, and as one program for each combination of regularisers,
-without conditions. Data are the pictures of the loader alone. Columns: how often it is done, in steps; seconds of one, median of
-runs in alternation; s/kimg, its seconds in a thousand training pictures; the achieved fraction of the fastest large matrix
-product of any library here in the same run; compile time, planned temporary and peak memory; and with --reference (PyTorch,
-float32) the same of NVlabs/stylegan2-ada-pytorch with networks of the same sizes and weights, and the largest relative
-difference between the scores of the same pictures. New weights: speed does not depend on them.
+without conditions. Data are the pictures of the loader alone. Columns: how often it is done, in steps; seconds of one, median
+of runs in alternation; s/kimg, its seconds in a thousand training pictures; the achieved fraction of the fastest large matrix
+product of any library here in the same run; compile time; the memory that the compiler plans, with weights, state and
+batch; the peak (of a device, or on CPU of the process, with all that was compiled before). With --reference (PyTorch,
+float32) also the same of NVlabs/stylegan2-ada-pytorch with networks of the same sizes and weights, and the largest relative
+difference between the scores of the same pictures. The weights are new: speed does not depend on them.
 
-Hardware: runs anywhere; with nothing else running. 2 CPU cores: about 10 minutes at 64 px, most of them for compilation (`--only
-phases` leaves the steps out). On a GPU with --reference, set XLA_PYTHON_CLIENT_PREALLOCATE=false.
+Hardware: one device, with nothing else running. On 2 CPU cores it takes about 15 minutes at 64 px, most of them to compile; with
+`--only phases` 5. On a GPU with --reference, set XLA_PYTHON_CLIENT_PREALLOCATE=false; of several GPUs, choose one by
+CUDA_VISIBLE_DEVICES.
 
 Expected result: experiments/RESULTS.md.
 """
@@ -23,7 +25,7 @@ import dataclasses
 import statistics
 from collections.abc import Collection
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import restyle_jax  # noqa: F401 - before jax: it chooses the convolutions of the CPU backend
 
@@ -52,9 +54,9 @@ from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.stylegan_config import Augmentation, StyleGANTraining
 
 try:
-    from experiments.benchmarks.official_generator import OfficialGenerator
+    from experiments.benchmarks.official_generator import OfficialGenerator, import_official
 except ModuleNotFoundError:  # torch is only needed for the comparison
-    OfficialGenerator = None
+    OfficialGenerator = import_official = None
 
 ONLY = ("phases", "step", "programs", "data")
 DATA = "data"
@@ -73,7 +75,7 @@ class Row:
     gflop: float = 0.0
     fraction: float = 0.0
     compile_seconds: float | None = None
-    temporary_bytes: int | None = None
+    planned_bytes: int | None = None
     peak_bytes: int | None = None
     reference_seconds: float | None = None
 
@@ -98,13 +100,21 @@ def main() -> None:
         parser.error(str(error))
     if not isinstance(config, StyleGANTraining):
         parser.error(f"{arguments.experiment}: found {type(config).__name__}, expected a StyleGANTraining")
-    if arguments.reference and OfficialGenerator is None:
-        parser.error("--reference needs PyTorch: pip install 'restyle_jax[torch]'")
-    if arguments.reference and config.dtype != "float32":
-        parser.error(f"--reference: found dtype {config.dtype}, but the reference is compared in float32 only")
+    if arguments.repeats < 1:
+        parser.error(f"--repeats: found {arguments.repeats}, expected at least 1")
+    reference = None
+    if arguments.reference:
+        if import_official is None:
+            parser.error("--reference needs PyTorch: pip install 'restyle_jax[torch]'")
+        if config.dtype != "float32":
+            parser.error(f"--reference: found dtype {config.dtype}, expected float32")
+        try:
+            reference = import_official(arguments.reference)
+        except (FileNotFoundError, ModuleNotFoundError) as error:
+            parser.error(f"--reference: {error}")
 
     rates = matrix_rates(config.dtype)
-    rows, difference = measure(config, arguments.only, arguments.repeats, arguments.reference)
+    rows, difference = measure(config, arguments.only, arguments.repeats, reference)
     rates = best_of(rates, matrix_rates(config.dtype))
     for row in rows:
         row.fraction = row.gflop * 1e9 / row.seconds / max(rates.values())
@@ -119,9 +129,12 @@ def main() -> None:
 
 
 def measure(
-    config: StyleGANTraining, only: Collection[str], repeats: int, reference: Path | None = None
+    config: StyleGANTraining, only: Collection[str], repeats: int, reference: Any = None
 ) -> tuple[list[Row], float | None]:
-    """The rows of the table without fractions, and the largest relative difference between scores of ours and the reference."""
+    """The rows of the table without fractions, and the largest relative difference between scores of ours and the reference.
+
+    only: of ONLY. reference: what `official_generator.import_official` returns.
+    """
     config = dataclasses.replace(config, checkpoint=None, labels=None, features=None)
     if config.augment != "none" and config.augment_p is None:
         config = dataclasses.replace(config, augment_p=AUGMENT_P)
@@ -189,7 +202,7 @@ def input_rate(config: StyleGANTraining, repeats: int) -> float:
 
 def table(rows: list[Row], rates: dict[str, float]) -> str:
     """The numbers as a Markdown table; `x` says how many times as long as ours the reference takes."""
-    names = ["part", "every", "s", "s/kimg", "images/s", "GFLOP", "fraction", "compile s", "temporary MB", "peak MB"]
+    names = ["part", "every", "s", "s/kimg", "images/s", "GFLOP", "fraction", "compile s", "planned MB", "peak MB"]
     compared = any(row.reference_seconds for row in rows)
     lines = []
     for row in rows:
@@ -197,7 +210,7 @@ def table(rows: list[Row], rates: dict[str, float]) -> str:
         cells += [f"{1000 / row.per_kimg:.4g}" if row.name in (STEP, PROGRAMS, DATA) else ""]
         cells += [f"{row.gflop:.4g}" if row.gflop else "", f"{row.fraction:.2f}" if row.gflop else ""]
         cells += ["" if row.compile_seconds is None else f"{row.compile_seconds:.0f}"]
-        cells += ["" if size is None else f"{size / 1e6:.0f}" for size in (row.temporary_bytes, row.peak_bytes)]
+        cells += ["" if size is None else f"{size / 1e6:.0f}" for size in (row.planned_bytes, row.peak_bytes)]
         if compared:
             theirs = row.reference_seconds
             cells += ["", ""] if theirs is None else [f"{theirs:.4g}", f"{theirs / row.seconds:.2f}"]

@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,31 @@ PHASES = {"G main": "Gmain", "G path": "Greg", "D main": "Dmain", "D R1": "Dreg"
 """Our names of the updates, and those of `StyleGAN2Loss.accumulate_gradients`."""
 NOT_OURS = ("resample_filter", "w_avg")
 """Ends of the names of what our networks do not store."""
-FILES = ("training/networks.py", "training/loss.py", "training/augment.py")
+
+
+class Modules(NamedTuple):
+    """Of the checkout's `training`."""
+
+    networks: Any
+    loss: Any
+    augment: Any
+
+
+def import_official(repository: Path) -> Modules:
+    """The checkout's networks, loss and augmentation.
+
+    Raises FileNotFoundError if `repository` is no checkout of stylegan2-ada-pytorch, ModuleNotFoundError if it needs a package
+    that is not installed.
+    """
+    files = [f"training/{name}.py" for name in Modules._fields]
+    absent = [file for file in files if not (repository / file).is_file()]
+    if absent:
+        raise FileNotFoundError(
+            f"{repository}: found no {' and no '.join(absent)}; expected a checkout of NVlabs/stylegan2-ada-pytorch "
+            "(git clone https://github.com/NVlabs/stylegan2-ada-pytorch)"
+        )
+    sys.path.insert(0, str(repository))
+    return Modules(*(importlib.import_module(f"training.{name}") for name in Modules._fields))
 
 
 class OfficialGenerator:
@@ -40,14 +64,13 @@ class OfficialGenerator:
 
     def __init__(
         self,
-        repository: Path,
+        modules: Modules,
         config: StyleGANTraining,
         networks: tuple[Generator, Discriminator],
         intervals: dict[str, int],
         pictures: np.ndarray,
         device: str,
     ):
-        definitions, losses, augmentation = import_official(repository)
         if hasattr(os, "sched_getaffinity"):  # the cores that JAX uses
             torch.set_num_threads(len(os.sched_getaffinity(0)))
         if device == "cuda":  # as JAX computes float32, and as the public trainer chooses convolutions
@@ -57,8 +80,8 @@ class OfficialGenerator:
         mapping = {"num_layers": config.mapping_layers}
         epilogue = {"mbstd_group_size": config.stddev_group}
         w, side = config.w_dim, config.resolution
-        G = definitions.Generator(w, 0, w, side, 3, mapping_kwargs=mapping, synthesis_kwargs=sizes)
-        D = definitions.Discriminator(0, side, 3, **sizes, epilogue_kwargs=epilogue)
+        G = modules.networks.Generator(w, 0, w, side, 3, mapping_kwargs=mapping, synthesis_kwargs=sizes)
+        D = modules.networks.Discriminator(0, side, 3, **sizes, epilogue_kwargs=epilogue)
         generator, discriminator = networks
         load(G, engine.write(generator_table(generator.config, "nvlabs"), flat_arrays(generator)))
         load(D, engine.write(discriminator_table(discriminator.config, "nvlabs"), flat_arrays(discriminator)))
@@ -67,9 +90,9 @@ class OfficialGenerator:
         pipe = None
         if config.augment != "none":
             multipliers = dataclasses.asdict(Augmentation.preset(config.augment))
-            pipe = augmentation.AugmentPipe(**multipliers).train().requires_grad_(False).to(device)
+            pipe = modules.augment.AugmentPipe(**multipliers).train().requires_grad_(False).to(device)
             pipe.p.fill_(config.augment_p)
-        self.loss = losses.StyleGAN2Loss(
+        self.loss = modules.loss.StyleGAN2Loss(
             *(device, self.G.mapping, self.G.synthesis, self.D, pipe),
             style_mixing_prob=config.style_mixing,
             r1_gamma=config.r1,
@@ -132,23 +155,6 @@ class OfficialGenerator:
     def _wait(self) -> None:
         if self.device == "cuda":
             torch.cuda.synchronize()
-
-
-def import_official(repository: Path) -> tuple[Any, Any, Any]:
-    """The checkout's networks, loss and augmentation.
-
-    Raises FileNotFoundError if `repository` is no checkout of stylegan2-ada-pytorch, ModuleNotFoundError if it needs a package
-    that is not installed.
-    """
-    absent = [name for name in FILES if not (repository / name).is_file()]
-    if absent:
-        raise FileNotFoundError(
-            f"{repository}: found no {' and no '.join(absent)}, expected a checkout of NVlabs/stylegan2-ada-pytorch "
-            "(git clone https://github.com/NVlabs/stylegan2-ada-pytorch)"
-        )
-    sys.path.insert(0, str(repository))
-    networks, loss, augment = (importlib.import_module(f"training.{name}") for name in ("networks", "loss", "augment"))
-    return networks, loss, augment
 
 
 def load(module: nn.Module, state: dict[str, np.ndarray]) -> None:
