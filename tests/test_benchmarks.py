@@ -1,13 +1,45 @@
-"""The arithmetic of the benchmarks: analytic operations, and the predicted efficiency on pods."""
+"""The arithmetic of the benchmarks: analytic operations, and the predicted efficiency on pods; and a run of one that is short."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import restyle_jax  # noqa: F401 - before jax: it chooses the convolutions of the CPU backend
+
+# isort: split
+import jax
+import numpy as np
 import pytest
 
-from experiments.benchmarks.flops import encoder_flops, face_flops, lpips_flops, synthesis_flops, training_flops
+from experiments.benchmarks.flops import (
+    discriminator_flops,
+    encoder_flops,
+    face_flops,
+    generator_training_flops,
+    lpips_flops,
+    mapping_flops,
+    synthesis_flops,
+    training_flops,
+)
+from experiments.benchmarks.generator_programs import Ours, Unconditional, updates
+from experiments.benchmarks.generator_training import measure, table
+from experiments.benchmarks.official_generator import import_official
 from experiments.benchmarks.planned import efficiency
+from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.stylegan2 import GeneratorConfig
 from restyle_jax.train.config import EncoderTraining
+from restyle_jax.train.stylegan_config import StyleGANTraining
+
+SMALL = StyleGANTraining(
+    resolution=16,
+    channel_base=128,
+    channel_max=8,
+    w_dim=8,
+    mapping_layers=2,
+    batch_size=4,
+    style_mixing=0.9,
+)
 
 
 def test_operations_of_the_loss_networks():
@@ -40,3 +72,50 @@ def test_efficiency_of_a_ring():
     assert efficiency(1.0, 10**9, 0, 2, 1e9, 0.0) == 0.5  # each of two devices passes on half of it, twice
     assert efficiency(1.0, 10**9, 500, 4, 1.5e9, 1e-3) == pytest.approx(1 / 2.5)
     assert efficiency(1.0, 10**9, 5, 256, 1e9, 1e-3) < efficiency(1.0, 10**9, 5, 8, 1e9, 1e-3)
+
+
+def test_operations_of_a_discriminator():
+    # 8 px: from RGB; two convolutions and the skip of the block; at 4 px a convolution, with one channel more, and two layers.
+    block = 64 * 9 * 5 * 5 + 16 * (9 + 1) * 5 * 7
+    expected = 2 * (64 * 3 * 5 + block + 16 * 9 * 8 * 7 + 16 * 7 * 7 + 7)
+    assert discriminator_flops(DiscriminatorConfig(8, (7, 5))) == expected
+    assert mapping_flops(GeneratorConfig(8, (7, 5), z_dim=3, w_dim=4, mapping_layers=3)) == 2 * (3 * 4 + 2 * 4 * 4)
+
+
+def test_operations_of_generator_training():
+    """Those that XLA counts in the programs as they are traced: some less, because it leaves out the products with zeros of the
+    borders (8 percent of a 3x3 convolution at 16 px), and the activations more."""
+    config = dataclasses.replace(SMALL, channel_base=4096, channel_max=256, w_dim=64)
+    ours = Ours(config, np.zeros((4, 16, 16, 3), np.float32))
+
+    def counted(function: Callable) -> float:
+        cost: Any = jax.jit(function).lower(ours.state, ours.frozen, ours.batch).cost_analysis()
+        return cost["flops"] / 1e9
+
+    found = {name: counted(update) for name, update in updates(ours.trainer).items()}
+    expected = ours.gflops()
+    for name, value in found.items():
+        assert 0.9 < value / expected[name] < 0.95, name
+    every = [*ours.due(0)]
+    assert sorted(every) == ["discriminator", "generator"] and ours.due(1) == set() and ours.due(4) == {"generator"}
+    trainer = ours.trainer
+    whole = Unconditional(trainer.config, trainer.sizes, trainer.generator, trainer.discriminator, ours.due(0))
+    assert counted(whole.step) == pytest.approx(sum(found.values()), rel=0.01)
+    assert list(generator_training_flops(trainer.sizes, DiscriminatorConfig(8, (7, 5)))) == list(ours.intervals)
+
+
+def test_the_benchmark_of_generator_training_runs():
+    rows, difference = measure(SMALL, ("phases", "data"), repeats=1)
+    assert difference is None
+    assert [row.name for row in rows] == ["G main", "G path", "D main", "D R1", "data"]
+    assert [row.every for row in rows] == [1, 4, 1, 16, 1]
+    for row in rows:
+        assert row.seconds > 0 and row.per_kimg == pytest.approx(row.seconds / row.every * 250)
+    assert table(rows, {"jax": 1e9}).count("\n|") == 2 + len(rows)
+
+
+def test_the_reference_must_be_the_public_trainer(tmp_path: Path):
+    with pytest.raises(
+        FileNotFoundError, match=r"no training/networks.py.*expected a checkout of NVlabs/stylegan2-ada"
+    ):
+        import_official(tmp_path)

@@ -4,9 +4,11 @@ They follow from the sizes of the networks, not from the form in which a product
 multiplies zeros is not credited for it. Everything else (activations, filters, normalisation) is left out: 1-2 percent.
 """
 
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
+from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.face import INPUT, IRSE50, LAST
 from restyle_jax.nets.irse import IRSEConfig
@@ -26,6 +28,22 @@ def synthesis_flops(config: GeneratorConfig) -> int:
         total += 9 * width * width * pixels + 3 * width * pixels + 2 * width * config.w_dim
         previous = width
     return 2 * total
+
+
+def mapping_flops(config: GeneratorConfig) -> int:
+    """Z to W, without labels."""
+    return 2 * config.w_dim * (config.z_dim + (config.mapping_layers - 1) * config.w_dim)
+
+
+def discriminator_flops(config: DiscriminatorConfig) -> int:
+    """Image to score, without labels."""
+    widths, pixels = config.channels, config.resolution**2
+    total = 3 * widths[-1] * pixels
+    for out, width in reversed([*pairwise(widths)]):
+        total += 9 * width * width * pixels + (9 + 1) * width * out * pixels // 4
+        pixels //= 4
+    last = widths[0]
+    return 2 * (total + pixels * (9 * (last + 1) * last + last * last) + last)
 
 
 def encoder_flops(config: EncoderConfig, height: int, width: int) -> int:
@@ -84,6 +102,24 @@ def training_flops(config: EncoderTraining, encoder: EncoderConfig, generator: G
     of_losses += face_flops() if config.identity else 0
     fixed = synthesis_flops(generator) + of_losses
     return Cost(config.steps_per_image * (trained + fixed) + of_losses, config.steps_per_image * (2 * trained + fixed))
+
+
+def generator_training_flops(generator: GeneratorConfig, discriminator: DiscriminatorConfig) -> dict[str, int]:
+    """The updates of StyleGAN2 training, for one picture: G and D main (for a real and a generated one), G path, D R1.
+
+    A gradient costs a forward pass for the inputs of a network, and another for its weights. A gradient of an input gradient
+    by the weights costs a pass twice for the inner gradient (for what came into it, and for the weights), and twice for the
+    forward pass that it depends on: through the styles in the generator, in the discriminator through the minibatch standard
+    deviation. Mapping counts twice, for the second code of style mixing.
+    """
+    mapping, synthesis = 2 * mapping_flops(generator), synthesis_flops(generator)
+    judge = discriminator_flops(discriminator)
+    return {
+        "G main": 3 * (mapping + synthesis) + 2 * judge,
+        "G path": 3 * mapping + (2 + 4) * synthesis,
+        "D main": mapping + synthesis + 2 * 3 * judge,
+        "D R1": (2 + 4) * judge,
+    }
 
 
 def _trunk_macs(config: IRSEConfig | ResNetConfig, height: int, width: int) -> tuple[int, list[tuple[int, int, int]]]:

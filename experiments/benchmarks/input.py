@@ -109,9 +109,14 @@ def make_pictures(folder: Path, size: int, kind: str, count: int) -> None:
             (folder / f"{i:03}-{link}.{kind}").symlink_to(path)
 
 
-def speed(source: Source, threads: int, batch_size: int, batches: int) -> tuple[float, float]:
-    """Images per second and CPU ms per image over `batches` batches, after one that starts the threads."""
-    iterator = training_batches(source, Preparation(), batch_size=batch_size, seed=0, workers=threads)
+def speed(
+    source: Source, threads: int, batch_size: int, batches: int, preparation: Preparation | None = None
+) -> tuple[float, float]:
+    """Images per second and CPU ms per image over `batches` batches, after one that starts the threads.
+
+    preparation: None is that of a 256-px encoder.
+    """
+    iterator = training_batches(source, preparation or Preparation(), batch_size=batch_size, seed=0, workers=threads)
     next(iterator)
     start, cpu = time.perf_counter(), time.process_time()
     for _ in range(batches):
