@@ -6,7 +6,8 @@ Hardware: 2 CPU cores for some hours (a small network); any GPU.
 
 Expected result: experiments/RESULTS.md.
 
-Source of the settings: our own, by the rules of stylegan2-ada-pytorch's configuration `auto` (gamma, averaging, batch).
+Source of the settings: our own, by the rules of stylegan2-ada-pytorch's configuration `auto` but for gamma: with its 0.05 the
+discriminator was far ahead after 40,000 pictures (mean scores of real and generated pictures 4.0 and -3.6).
 """
 
 from restyle_jax.train.stylegan_config import StyleGANTraining
@@ -21,7 +22,7 @@ config = StyleGANTraining(
     batch_size=16,
     max_steps=62_500,
     learning_rate=0.0025,
-    r1=0.0512,
+    r1=1.0,
     ema_kimg=5.0,
     ema_ramp=0.05,
     image_every=500,
