@@ -43,7 +43,7 @@ def train_attributes(
     if distributed.is_first() and not dry_run:
         say(f"drawing {config.pictures + config.test_pictures} avatars")
     try:
-        network = avatar_attributes(config.resolution, config.widths, config.features)
+        network = avatar_attributes(config.resolution, config.widths, config.num_features)
         train = kind("train", config.pictures, config.resolution)
         test = kind("test", config.test_pictures, config.resolution)
     except ValueError as error:

@@ -13,7 +13,7 @@ class AttributeTraining(Run):
     The defaults take twenty minutes on 2 CPU cores. `data` and `test_data` are not used.
 
     pictures, test_pictures: how many avatars are drawn for training and for the test.
-    resolution: of the pictures, in pixels. widths, features: see `nets.attributes.AttributeConfig`.
+    resolution: of the pictures, in pixels. widths, num_features: see `nets.attributes.AttributeConfig`.
     learning_rate: the highest one, after `warmup` steps; from there it falls to 0 at `max_steps` as half a cosine.
     """
 
@@ -26,7 +26,7 @@ class AttributeTraining(Run):
     test_pictures: int = 2000
     resolution: int = 64
     widths: tuple[int, ...] = (32, 48, 80, 96)
-    features: int = 128
+    num_features: int = 128
     learning_rate: float = 3e-3
     warmup: int = 300
 

@@ -33,7 +33,7 @@ CONFIG = AttributeTraining(
     test_pictures=12,
     resolution=16,
     widths=(8, 16),
-    features=24,
+    num_features=24,
     learning_rate=1e-2,
     log_every=10,
     image_every=60,
@@ -53,7 +53,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_factor_is_an_output():
-    config = avatar_attributes(64, published.widths, published.features)
+    config = avatar_attributes(64, published.widths, published.num_features)
     names = {name for name, *_ in config.scalars} | set(config.angles) | {name for name, _ in config.choices}
     assert names == set(FACTORS)
     assert config.angles == ("light_direction", "background_hue", "clothes_hue")
@@ -61,7 +61,7 @@ def test_every_factor_is_an_output():
 
 
 def test_the_table_says_what_is_in_the_pictures():
-    config = avatar_attributes(64, published.widths, published.features)
+    config = avatar_attributes(64, published.widths, published.num_features)
     described = AvatarSource("test", 50, 64).described(np.arange(50))
     known = table(config, described)
     assert {name: rows.dtype.name for name, rows in known.items()} == {
@@ -77,7 +77,7 @@ def test_the_table_says_what_is_in_the_pictures():
 
 
 def test_the_table_refuses_what_does_not_fit():
-    config = avatar_attributes(64, published.widths, published.features)
+    config = avatar_attributes(64, published.widths, published.num_features)
     described = AvatarSource("test", 3, 64).described(np.arange(3))
     with pytest.raises(ValueError, match="hat beyond the range"):
         table(config, described | {"hat": np.full(3, 4)})
@@ -86,7 +86,7 @@ def test_the_table_refuses_what_does_not_fit():
 
 
 def test_errors_are_0_for_who_knows_and_1_for_who_does_not_look():
-    config = avatar_attributes(64, published.widths, published.features)
+    config = avatar_attributes(64, published.widths, published.num_features)
     known = table(config, AvatarSource("train", 4000, 64).described(np.arange(4000)))
     sizes = [len(values) for _, values in config.choices]
     sure = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from restyle_jax.jobs.experiment import KINDS
 from restyle_jax.train import fields
 from restyle_jax.train.checks import problems
 from restyle_jax.train.config import EncoderTraining
@@ -95,3 +96,12 @@ def test_impossible_values_are_all_named(changes: dict[str, Any], words: list[st
 def test_the_defaults_and_an_own_optimizer_are_fine() -> None:
     assert problems(EncoderTraining()) == []
     assert problems(EncoderTraining(optimizer=lambda: None)) == []  # pyright: ignore[reportArgumentType]
+
+
+def test_a_name_that_several_configurations_have_means_one_type() -> None:
+    """As it is one option of `restyle train`."""
+    types: dict[str, set[str]] = {}
+    for kind in KINDS.values():
+        for name, hint in fields.hints(kind).items():
+            types.setdefault(name, set()).add(str(hint))
+    assert not {name: found for name, found in types.items() if len(found) > 1}

@@ -1,7 +1,6 @@
-"""The training step of StyleGAN2: each term by its definition, the schedule, the averages, and what it starts from."""
+"""The training step of StyleGAN2: the schedule, the averages, many devices and parts of a batch."""
 
 import dataclasses
-import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -12,68 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
-import restyle_jax
 from restyle_jax.augment.control import observe
-from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.losses.adversarial import r1_penalty
-from restyle_jax.losses.latent import path_lengths
-from restyle_jax.train.stylegan import StyleGANTrainer
-from restyle_jax.train.stylegan_config import StyleGANTraining, problems
 from restyle_jax.train.stylegan_task import stylegan_task
-from restyle_jax.train.task import Task
-from tests import official
-
-SIZE, BATCH, STYLES = 8, 8, 4
-CONFIG = StyleGANTraining(
-    resolution=SIZE,
-    channel_base=64,
-    channel_max=8,
-    w_dim=8,
-    mapping_layers=2,
-    batch_size=BATCH,
-    r1=1.0,
-    ema_kimg=0.1,
-    stddev_group=2,
-    stddev_block=4,
-    avatars=64,
-)
-
-
-def trainer_of(task: Task) -> StyleGANTrainer:
-    return task.step.__self__  # pyright: ignore[reportFunctionMemberAccess]
-
-
-@functools.cache
-def made(config: StyleGANTraining = CONFIG, classes: int = 0) -> tuple[Task, StyleGANTrainer, Any, Any]:
-    labels = np.arange(64) % classes if classes else None
-    task = stylegan_task(config, labels)
-    return task, trainer_of(task), task.init(jax.random.key(3)), jax.jit(task.step)
-
-
-def batch(seed: int = 0) -> dict[str, jax.Array]:
-    pictures = jax.random.uniform(jax.random.key(seed), (BATCH, SIZE, SIZE, 3), minval=-1)
-    return {"source": pictures, "target": pictures, "index": jnp.arange(BATCH, dtype=jnp.int32)}
-
-
-def steps(count: int, config: StyleGANTraining = CONFIG, classes: int = 0) -> list[tuple[Any, dict[str, Any]]]:
-    """State and metrics after each step."""
-    task, _, state, step = made(config, classes)
-    found = []
-    for number in range(count):
-        state, metrics = step(state, task.frozen, batch(number))
-        found.append((state, jax.device_get(metrics)))
-    return found
+from tests.train.generators import BATCH, CONFIG, SIZE, STYLES, batch, differ, flat, made, steps, trainer_of
 
 
 @pytest.fixture(scope="module")
 def history() -> list[tuple[Any, dict[str, Any]]]:
     return steps(6)
-
-
-def differ(a: Any, b: Any) -> bool:
-    return any(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
 def test_both_networks_learn_and_every_term_is_finite(history: list[Any]):
@@ -230,91 +176,6 @@ def test_sheets_show_truncation(history: list[Any]):
     np.testing.assert_allclose(shown["truncation"][:, -1], shown["samples"][:, 0], atol=1e-4)
 
 
-def finite_difference(function: Any, x: np.ndarray, direction: np.ndarray, epsilon: float = 1e-5) -> float:
-    return float(function(x + epsilon * direction) - function(x - epsilon * direction)) / (2 * epsilon)
-
-
-def test_r1_and_its_gradient_against_finite_differences():
-    """In float64, on a smooth discriminator of one parameter vector."""
-    random = np.random.default_rng(0)
-    with jax.enable_x64(True):
-        x, v, weights = random.normal(size=(3, 4)), random.normal(size=(4, 5)), random.normal(size=5)
-
-        def penalty(v: Any) -> jax.Array:
-            return r1_penalty(lambda x: jnp.tanh(x @ v) @ weights, jnp.asarray(x))[0].sum()
-
-        slopes = np.zeros((3, 4))
-        for i, j in np.ndindex(3, 4):
-            unit = np.zeros((3, 4))
-            unit[i, j] = 1
-            slopes[i, j] = finite_difference(lambda x: (jnp.tanh(x @ v) @ weights).sum(), x, unit)
-        penalties, scores = r1_penalty(lambda x: jnp.tanh(x @ v) @ weights, jnp.asarray(x))
-        np.testing.assert_allclose(penalties, (slopes**2).sum(1), rtol=1e-6)
-        np.testing.assert_allclose(scores, np.tanh(x @ v) @ weights)
-        direction = random.normal(size=v.shape)
-        slope = float((jax.grad(penalty)(jnp.asarray(v)) * direction).sum())
-        assert slope == pytest.approx(finite_difference(penalty, v, direction), rel=1e-6)
-
-
-def test_path_lengths_and_their_gradient_against_finite_differences():
-    random = np.random.default_rng(1)
-    with jax.enable_x64(True):
-        w, v = random.normal(size=(2, 3, 4)), random.normal(size=(4, 2 * 2 * 3))
-        key = jax.random.key(0)
-
-        def images(w: Any, v: Any) -> jax.Array:
-            return jnp.sin(jnp.asarray(w).sum(1) @ v).reshape(-1, 2, 2, 3)
-
-        y = np.asarray(jax.random.normal(key, (2, 2, 2, 3))) / 2
-        squares = np.zeros((2, 3))
-        for b, k, d in np.ndindex(2, 3, 4):
-            unit = np.zeros(w.shape)
-            unit[b, k, d] = 1
-            squares[b, k] += finite_difference(lambda w: (images(w, v) * y).sum(), w, unit) ** 2
-        lengths = path_lengths(lambda w: images(w, v), jnp.asarray(w), key)
-        np.testing.assert_allclose(lengths, np.sqrt(squares.mean(1)), rtol=1e-6)
-
-        def total(v: Any) -> jax.Array:
-            return path_lengths(lambda w: images(w, v), jnp.asarray(w), key).sum()
-
-        direction = random.normal(size=v.shape)
-        slope = float((jax.grad(total)(jnp.asarray(v)) * direction).sum())
-        assert slope == pytest.approx(finite_difference(total, v, direction), rel=1e-6)
-
-
-def test_lazy_gradients_of_the_networks_against_finite_differences():
-    """The terms of the task along a direction of all parameters, in float64 throughout."""
-    with jax.enable_x64(True):
-        _, trainer, state, _ = made()
-        frozen = made()[0].frozen
-        networks = trainer.networks(state["params"], frozen)
-        for network in networks:
-            for _, module in nnx.iter_graph(network):
-                if isinstance(module, nnx.Module) and hasattr(module, "dtype"):
-                    module.dtype = jnp.float64
-        wide = functools.partial(jax.tree.map, lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x)
-        state, frozen = wide({**state, "key": state["step"]}), wide(frozen)
-        graphs = [nnx.graphdef(network) for network in networks]
-        trainer = dataclasses.replace(trainer, generator=graphs[0], discriminator=graphs[1])
-        key = jax.random.key(5)
-        for role, loss, rows in (
-            ("discriminator", trainer.r1_loss(state), (batch()["target"].astype(jnp.float64), None)),
-            ("generator", trainer.path_loss(state, frozen), batch()["index"]),
-        ):
-            leaves, structure = jax.tree.flatten(state["params"][role])
-            direction = [np.random.default_rng(i).normal(size=leaf.shape) for i, leaf in enumerate(leaves)]
-
-            def along(t: float, leaves=leaves, direction=direction, structure=structure, loss=loss, rows=rows) -> Any:
-                moved = [leaf + t * d for leaf, d in zip(leaves, direction, strict=True)]
-                return loss(jax.tree.unflatten(structure, moved), rows, key)[0]
-
-            value, slope = jax.jit(along), jax.jit(jax.grad(along))
-            assert value(0.0).dtype == jnp.float64
-            epsilon = 1e-6
-            found = float(value(epsilon) - value(-epsilon)) / (2 * epsilon)
-            assert float(slope(0.0)) == pytest.approx(found, rel=1e-5), role
-
-
 def test_four_devices_take_the_same_steps(tmp_path: Path, history: list[Any]):
     """The same program over four devices, in another process. Groups of the minibatch statistic lie in blocks of four."""
     program = """
@@ -325,90 +186,24 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_default_matmul_precision", "highest")
 import numpy as np
 from restyle_jax.train import sharding
-from tests.train import test_stylegan as t
+from tests.train import generators as t
 task, mesh = t.made()[0], sharding.data_mesh()
 state, frozen = sharding.replicate(t.made()[2], mesh), sharding.replicate(task.frozen, mesh)
-step = jax.jit(task.step, out_shardings=sharding.replicated(mesh))
-for number in range(2):
-    rows = sharding.place_batch({name: np.asarray(x) for name, x in t.batch(number).items()}, mesh)
-    state, metrics = step(state, frozen, rows)
-np.savez(sys.argv[1], devices=jax.device_count(), **t.flat(state), **metrics)
+rows = [sharding.place_batch({name: np.asarray(x) for name, x in t.batch(i).items()}, mesh) for i in range(2)]
+lowered = jax.jit(task.step, out_shardings=sharding.replicated(mesh)).lower(state, frozen, rows[0])
+step = lowered.compile()
+for batch in rows:
+    state, metrics = step(state, frozen, batch)
+share = step.cost_analysis()["flops"] / lowered.cost_analysis()["flops"]
+np.savez(sys.argv[1], devices=jax.device_count(), share=share, **t.flat(state), **metrics)
 """
     file = tmp_path / "four.npz"
     subprocess.run([sys.executable, "-c", program, str(file)], cwd=Path(__file__).parents[2], check=True)
     four = dict(np.load(file))
     assert four.pop("devices") == 4
+    assert four.pop("share") < 0.4, "every device makes its own pictures only, but for the updates"
     state, metrics = history[1]
     one = {**flat(state), **metrics}
     assert one.keys() == four.keys()
     for name, value in one.items():
         np.testing.assert_allclose(four[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
-
-
-def flat(state: Any) -> dict[str, np.ndarray]:
-    leaves = jax.tree_util.tree_leaves_with_path({**state, "key": jax.random.key_data(state["key"])})
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def transfer_file(folder: Path, **roles: Any) -> Path:
-    states = {"g": official.generator(32, seed=1), "g_ema": official.generator(32, seed=2)}
-    states |= {"d": official.discriminator(seed=3), "latent_avg": np.linspace(-1, 1, 128, dtype=np.float32)}
-    return official.write(folder / "trained.pt", {**states, **roles})
-
-
-def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
-    """All three networks of a file: what was trained is trained, its average averaged further."""
-    file = transfer_file(tmp_path)
-    config = dataclasses.replace(CONFIG, checkpoint=file, resolution=32)
-    state = stylegan_task(config).init(jax.random.key(0))
-    averaged = restyle_jax.load(file)
-    assert averaged.generator and averaged.discriminator and averaged.w_avg is not None
-    trained = restyle_jax.load(file, averaged=False).generator
-    for found, wanted in (
-        (state["params"]["generator"], nnx.state(trained, nnx.Param)),
-        (state["ema"], nnx.state(averaged.generator, nnx.Param)),
-        (state["params"]["discriminator"], nnx.state(averaged.discriminator)),
-    ):
-        assert not differ(found, wanted)
-    assert differ(state["ema"], state["params"]["generator"])
-    np.testing.assert_array_equal(state["w_avg"], averaged.w_avg[0])
-
-
-@pytest.mark.parametrize(
-    ("changes", "roles", "words"),
-    [
-        ({"resolution": 64}, {}, "found networks for 32 px; expected 64 px"),
-        ({}, {"d": None}, "found generator of Generator; expected both networks of StyleGAN2"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any], roles: dict[str, Any], words: str):
-    file = transfer_file(tmp_path, **roles)
-    config = dataclasses.replace(CONFIG, **{"resolution": 32, "checkpoint": file, **changes})
-    with pytest.raises(CheckpointError) as caught:
-        stylegan_task(config)
-    assert words in str(caught.value).replace(", expected", "; expected"), caught.value
-
-
-def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
-    config = dataclasses.replace(CONFIG, resolution=32, checkpoint=transfer_file(tmp_path))
-    with pytest.raises(CheckpointError, match="classes"):
-        stylegan_task(config, np.arange(5))
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"resolution": 48}, "resolution: found 48, expected a power of two"),
-        ({"style_mixing": 1.5}, "style_mixing: found 1.5"),
-        ({"augment_p": 0.5}, "augment_p: found 0.5 with augment none"),
-        ({"batch_size": 10}, "stddev_group and stddev_block: 10 pictures"),
-        ({"micro_batches": 3}, "8 pictures do not divide into 3 equal parts"),
-        ({"ada_kimg": 0.0}, "ada_kimg: found 0.0"),
-        ({"test_data": Path("here")}, "test_data: found here"),
-        ({"augment": "all"}, "augment: found 'all', expected one of none, blit"),
-    ],
-)
-def test_impossible_settings_are_named(changes: dict[str, Any], words: str):
-    found = problems(dataclasses.replace(CONFIG, **changes))
-    assert len(found) == 1 and words in found[0]
-    assert problems(CONFIG) == []

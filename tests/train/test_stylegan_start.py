@@ -1,0 +1,81 @@
+"""What the training of a generator starts from: settings and checkpoints."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+import restyle_jax
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.train.stylegan_config import problems
+from restyle_jax.train.stylegan_task import stylegan_task
+from tests import official
+from tests.train.generators import CONFIG, differ
+
+
+def transfer_file(folder: Path, **roles: Any) -> Path:
+    states = {"g": official.generator(32, seed=1), "g_ema": official.generator(32, seed=2)}
+    states |= {"d": official.discriminator(seed=3), "latent_avg": np.linspace(-1, 1, 128, dtype=np.float32)}
+    return official.write(folder / "trained.pt", {**states, **roles})
+
+
+def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
+    """All three networks of a file: what was trained is trained, its average averaged further."""
+    file = transfer_file(tmp_path)
+    config = dataclasses.replace(CONFIG, checkpoint=file, resolution=32)
+    state = stylegan_task(config).init(jax.random.key(0))
+    averaged = restyle_jax.load(file)
+    assert averaged.generator and averaged.discriminator and averaged.w_avg is not None
+    trained = restyle_jax.load(file, averaged=False).generator
+    for found, wanted in (
+        (state["params"]["generator"], nnx.state(trained, nnx.Param)),
+        (state["ema"], nnx.state(averaged.generator, nnx.Param)),
+        (state["params"]["discriminator"], nnx.state(averaged.discriminator)),
+    ):
+        assert not differ(found, wanted)
+    assert differ(state["ema"], state["params"]["generator"])
+    np.testing.assert_array_equal(state["w_avg"], averaged.w_avg[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "roles", "words"),
+    [
+        ({"resolution": 64}, {}, "found networks for 32 px; expected 64 px"),
+        ({}, {"d": None}, "found generator of Generator; expected both networks of StyleGAN2"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any], roles: dict[str, Any], words: str):
+    file = transfer_file(tmp_path, **roles)
+    config = dataclasses.replace(CONFIG, **{"resolution": 32, "checkpoint": file, **changes})
+    with pytest.raises(CheckpointError) as caught:
+        stylegan_task(config)
+    assert words in str(caught.value).replace(", expected", "; expected"), caught.value
+
+
+def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
+    config = dataclasses.replace(CONFIG, resolution=32, checkpoint=transfer_file(tmp_path))
+    with pytest.raises(CheckpointError, match="classes"):
+        stylegan_task(config, np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"resolution": 48}, "resolution: found 48, expected a power of two"),
+        ({"style_mixing": 1.5}, "style_mixing: found 1.5"),
+        ({"augment_p": 0.5}, "augment_p: found 0.5 with augment none"),
+        ({"batch_size": 10}, "stddev_group and stddev_block: 10 pictures"),
+        ({"micro_batches": 3}, "8 pictures do not divide into 3 equal parts"),
+        ({"ada_kimg": 0.0}, "ada_kimg: found 0.0"),
+        ({"test_data": Path("here")}, "test_data: found here"),
+        ({"augment": "all"}, "augment: found 'all', expected one of none, blit"),
+    ],
+)
+def test_impossible_settings_are_named(changes: dict[str, Any], words: str):
+    found = problems(dataclasses.replace(CONFIG, **changes))
+    assert len(found) == 1 and words in found[0]
+    assert problems(CONFIG) == []
