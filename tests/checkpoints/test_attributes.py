@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 import restyle_jax as rs
 from restyle_jax.checkpoints import describe
 from restyle_jax.checkpoints.attributes import load_attributes, save_attributes
+from restyle_jax.checkpoints.feature_networks import load_features
 from restyle_jax.checkpoints.modules import flat_arrays
 from tests import tiny
 from tests.nets.test_attributes import TINY, network
@@ -33,6 +34,17 @@ def test_everything_comes_back(saved: Path):
         np.testing.assert_array_equal(found[name], array)
     assert json.loads((saved / "config.json").read_text())["metadata"] == {"step": 7, "from": "a"}
     assert load_attributes(saved / "weights.safetensors").config == TINY
+
+
+def test_its_features_compare_pictures_of_any_size(saved: Path):
+    """Those of its own size as they are, others resized."""
+    features = load_features(saved)
+    assert features.name == f"attribute network of {TINY.resolution} px"
+    pictures = np.random.default_rng(0).integers(0, 256, (2, TINY.resolution, TINY.resolution, 3), np.uint8)
+    expected = network().features(pictures.astype(np.float32) / 127.5 - 1)
+    np.testing.assert_allclose(features(pictures), expected, rtol=1e-4, atol=1e-5)
+    larger = pictures.repeat(2, axis=1).repeat(2, axis=2)
+    assert features(larger).shape == expected.shape
 
 
 def test_only_our_directories_are_replaced(saved: Path):

@@ -70,6 +70,8 @@ def test_the_kind_of_feature_network(state: official.State, tmp_path: Path):
             official.write(tmp_path / "lpips.pth", {"lin0.model.1.weight": np.zeros((1, 4, 1, 1), np.float32)})
         )
     with pytest.raises(CheckpointError, match=r"found no file here.*pytorch-fid"):
+        load_features(tmp_path / "nowhere.pth")
+    with pytest.raises(CheckpointError, match=r"directory without config\.json"):
         load_features(tmp_path)
     headless = official.write(tmp_path / "lacking.pth", official.without(state, "classifier.0.weight"))
     with pytest.raises(CheckpointError, match=r"missing +classifier\.0\.weight"):
