@@ -1,5 +1,6 @@
 """From a configuration to the task of training a generator: its networks, their first state, and their end."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,9 @@ def stylegan_task(
     """
     classes = 0 if labels is None else int(labels.max()) + 1
     generator, average, discriminator = _loaded(config, classes) if config.checkpoint else _fresh(config, classes)
+    limit = {"conv_clamp": CLAMP} if config.dtype == "bfloat16" else {}
+    generator = _with(generator, config.dtype, **limit)
+    discriminator = _with(discriminator, config.dtype, stddev_group=config.stddev_group, **limit)
     graph, params, buffers = nnx.split(generator, nnx.Param, ...)
     judge, judge_params = nnx.split(discriminator)
     trainer = StyleGANTrainer(config, generator.config, graph, judge)
@@ -97,21 +101,27 @@ def stylegan_task(
 
 
 def _fresh(config: StyleGANTraining, classes: int) -> tuple[Generator, None, Discriminator]:
-    clamp = CLAMP if config.dtype == "bfloat16" else None
-    common = {"mapping_layers": config.mapping_layers, "label_dim": classes, "conv_clamp": clamp}
+    common = {"mapping_layers": config.mapping_layers, "label_dim": classes}
     sizes = (config.resolution, config.channel_base, config.channel_max)
 
     @nnx.jit
     def make() -> tuple[Generator, Discriminator]:
         rngs = nnx.Rngs(config.seed)
         generator = GeneratorConfig.nvlabs_ada(*sizes, z_dim=config.w_dim, w_dim=config.w_dim, **common)
-        discriminator = DiscriminatorConfig.nvlabs_ada(*sizes, stddev_group=config.stddev_group, **common)
+        discriminator = DiscriminatorConfig.nvlabs_ada(*sizes, **common)
         return Generator(generator, dtype=config.dtype, rngs=rngs), Discriminator(
             discriminator, dtype=config.dtype, rngs=rngs
         )
 
     generator, discriminator = make()
     return generator, None, discriminator
+
+
+def _with(network: Any, dtype: str, **fields: Any) -> Any:
+    """The same network with some fields of its config changed that are no sizes, computing in `dtype`."""
+    kind, config = type(network), dataclasses.replace(network.config, **fields)
+    graph = nnx.graphdef(nnx.eval_shape(lambda: kind(config, dtype=dtype, rngs=nnx.Rngs(0))))
+    return nnx.merge(graph, nnx.state(network), copy=True)
 
 
 def _loaded(config: StyleGANTraining, classes: int) -> tuple[Generator, Model, Discriminator]:

@@ -14,7 +14,7 @@ from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.train.stylegan_config import problems
 from restyle_jax.train.stylegan_task import stylegan_task
 from tests import official
-from tests.train.generators import CONFIG, differ
+from tests.train.generators import CONFIG, differ, trainer_of
 
 
 def transfer_file(folder: Path, **roles: Any) -> Path:
@@ -39,6 +39,16 @@ def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
         assert not differ(found, wanted)
     assert differ(state["ema"], state["params"]["generator"])
     np.testing.assert_array_equal(state["w_avg"], averaged.w_avg[0])
+
+
+def test_what_is_no_size_comes_from_the_settings_and_not_from_the_checkpoint(tmp_path: Path):
+    """The limit of activations in low precision, and the groups of the minibatch statistic."""
+    config = dataclasses.replace(CONFIG, checkpoint=transfer_file(tmp_path), resolution=32, dtype="bfloat16")
+    task = stylegan_task(config)
+    state = jax.eval_shape(task.init, jax.random.key(0))
+    generator, judge = trainer_of(task).networks(state["params"], task.frozen)
+    assert (generator.config.conv_clamp, judge.config.conv_clamp, judge.config.stddev_group) == (256, 256, 2)
+    assert generator.synthesis.dtype == judge.dtype == "bfloat16"
 
 
 @pytest.mark.parametrize(
