@@ -58,8 +58,10 @@ def spread(x: jax.Array) -> jax.Array:
 
 
 def place_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """The global batch of which every process has its own rows."""
-    return {name: jax.make_array_from_process_local_data(split(mesh), rows) for name, rows in batch.items()}
+    """The global batch of which every process has its own rows. Entries that are one array (source and target) are placed once."""
+    distinct = {id(rows): rows for rows in batch.values()}
+    placed = {key: jax.make_array_from_process_local_data(split(mesh), rows) for key, rows in distinct.items()}
+    return {name: placed[id(rows)] for name, rows in batch.items()}
 
 
 def abstract(tree: Any, sharding: NamedSharding) -> Any:

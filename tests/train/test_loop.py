@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
+from restyle_jax.train import sharding
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.loop import Outcome
 from restyle_jax.train.workdir import locked
@@ -263,3 +264,12 @@ def test_a_full_disk(copy: Path, done: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     runs.assert_same(runs.arrays(folder, 2), before)
     assert toy.train(config, folder).step == 7
+
+
+def test_equal_entries_of_a_batch_are_placed_once():
+    """Source and target of an inversion are one array: it crosses to the device once."""
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    placed = sharding.place_batch({"source": rows, "target": rows, "index": rows[:, 0]}, sharding.data_mesh())
+    assert placed["source"] is placed["target"]
+    np.testing.assert_array_equal(placed["target"], rows)
+    np.testing.assert_array_equal(placed["index"], rows[:, 0])
