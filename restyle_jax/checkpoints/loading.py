@@ -32,13 +32,7 @@ ExtraChannels = Literal["normal", "zero", "copy", "fresh"]
 MEAN_SAMPLES, MEAN_SEED = 100_000, 0
 
 
-def load(
-    path: AnyPath,
-    *,
-    dtype: jax.typing.DTypeLike = jnp.float32,
-    encoder_type: str | None = None,
-    averaged: bool = True,
-) -> Model:
+def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
     """The networks of a checkpoint, of any supported kind.
 
     path: a directory that `save` wrote; or an official file: ReStyle, pSp or e4e, a StyleGAN2 generator in rosinality's
@@ -47,8 +41,6 @@ def load(
     dtype: in which the networks compute; their parameters stay float32.
     encoder_type: the official class of the encoder, for files whose opts do not say it or say it wrongly. Only needed to
         tell e4e's encoders from the others with the same tensors.
-    averaged: which generator to take from a file of a training run that has two: the average over its steps, with which
-        pictures are made, or (False) the one that was trained.
 
     All sizes are read from the tensors. Where the options in the file are missing or contradict them, the tensors win and
     a warning names the option; a missing w_avg is estimated from 100,000 samples, with a warning. Raises CheckpointError,
@@ -58,7 +50,7 @@ def load(
     if own is not None:
         return native.load(own, dtype=dtype)
     container = reader.read(path, verify=True)
-    contents = detect.contents(container.tree, container.format, container.path, averaged=averaged)
+    contents = detect.contents(container.tree, container.format, container.path)
     if contents.trunk is not None:
         raise CheckpointError.explain(
             container.path,
@@ -67,6 +59,21 @@ def load(
             remedy="start an encoder from it with restyle_jax.load_trunk(path, encoder)",
         )
     return _Loader(contents, container.path, dtype).model(encoder_type)
+
+
+def load_trained_generator(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Generator | None:
+    """The generator that was trained, and not the average over its steps that `load` takes, from a rosinality or NVlabs file of a
+    training run; the only one where there is one; None where there is none. Raises CheckpointError as `load`."""
+    own = native.own_directory(path)
+    if own is not None:
+        return native.load(own, dtype=dtype).generator
+    container = reader.read(path, verify=True)
+    contents = detect.contents(container.tree, container.format, container.path, averaged=False)
+    if contents.generator is None:
+        return None
+    loader = _Loader(contents, container.path, dtype)
+    part = loader.part("generator", *sizes.generator(contents, container.path))
+    return loader.networks({"generator": part})["generator"]
 
 
 @dataclasses.dataclass(frozen=True)

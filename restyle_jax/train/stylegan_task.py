@@ -129,7 +129,7 @@ def _loaded(config: StyleGANTraining, classes: int) -> tuple[Generator, Model, D
     file = config.checkpoint
     assert file is not None
     average = checkpoints.load(file, dtype=config.dtype)
-    generator = checkpoints.load(file, dtype=config.dtype, averaged=False).generator
+    generator = checkpoints.load_trained_generator(file, dtype=config.dtype)
     found = [name for name in ("generator", "discriminator") if getattr(average, name) is not None]
     if not isinstance(generator, Generator) or average.discriminator is None:
         raise _unfit(
