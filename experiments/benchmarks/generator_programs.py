@@ -64,10 +64,7 @@ class Unconditional(StyleGANTrainer):
     def regularise(
         self, state: State, every: int, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array
     ) -> State:
-        if role not in self.due:
-            return state
-        changed, means = self.descend(state, role, make(state), rows, key)
-        return {**changed, **{name: value for name, value in means.items() if name in state}}
+        return self.penalise(state, role, make, rows, key) if role in self.due else state
 
 
 class Ours:

@@ -218,13 +218,23 @@ class StyleGANTrainer:
     def regularise(
         self, state: State, every: int, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array
     ) -> State:
-        """An update by a regulariser, in one step of `every`; what it measured replaces the values in the state."""
+        """`penalise` in one step of `every`. Only what it changes passes through the condition, which would copy the rest."""
 
-        def update(state: State) -> State:
-            changed, means = self.descend(state, role, make(state), rows, key)
-            return {**changed, **{name: value for name, value in means.items() if name in state}}
+        def changing(state: State) -> State:
+            others = {name: state[name] for name in ("control", *REGULARISERS)}
+            return {**others, "params": state["params"][role], "optimizer": state["optimizer"][role]}
 
-        return jax.lax.cond(state["step"] % every == 0, update, lambda state: state, state)
+        def update() -> State:
+            return changing(self.penalise(state, role, make, rows, key))
+
+        changed = jax.lax.cond(state["step"] % every == 0, update, lambda: changing(state))
+        of_role = {name: {**state[name], role: changed.pop(name)} for name in ("params", "optimizer")}
+        return {**state, **changed, **of_role}
+
+    def penalise(self, state: State, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array) -> State:
+        """An update by a regulariser; what it measured replaces the values in the state."""
+        changed, means = self.descend(state, role, make(state), rows, key)
+        return {**changed, **{name: value for name, value in means.items() if name in REGULARISERS}}
 
     def step(self, state: State, frozen: Frozen, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         """One training step; see `train.task.Task`."""
@@ -270,10 +280,9 @@ class StyleGANTrainer:
         generator = self.generator_of(state["ema"], frozen)
         z = frozen["z"]
         rows, columns = z.shape[:2]
-        labels = (
-            self.one_hot(jnp.arange(rows * columns) % max(self.sizes.label_dim, 1)) if self.sizes.label_dim else None
-        )
-        w = generator.mapping(z.reshape(rows * columns, -1), labels)
+        count, classes = rows * columns, self.sizes.label_dim
+        labels = self.one_hot(jnp.arange(count) % classes) if classes else None
+        w = generator.mapping(z.reshape(count, -1), labels)
         w = broadcast_styles(w, self.sizes.num_styles).reshape(rows, columns, self.sizes.num_styles, -1)
 
         def reduced(images: jax.Array) -> jax.Array:
