@@ -14,7 +14,7 @@ from restyle_jax.checkpoints import load_trained_generator
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.train.stylegan_config import problems
 from restyle_jax.train.stylegan_task import assemble
-from tests import official
+from tests import networks, official
 from tests.train.generators import CONFIG, differ
 
 
@@ -24,11 +24,12 @@ def transfer_file(folder: Path, **roles: Any) -> Path:
     return official.write(folder / "trained.pt", {**states, **roles})
 
 
-def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
+@pytest.mark.parametrize("kind", ["rosinality", "nvlabs"])
+def test_training_goes_on_from_a_published_checkpoint(kind: str, tmp_path: Path):
     """All three networks of a file: what was trained is trained, its average averaged further."""
-    file = transfer_file(tmp_path)
-    config = dataclasses.replace(CONFIG, checkpoint=file, resolution=32)
-    state = assemble(config)[2](jax.random.key(0))
+    file = transfer_file(tmp_path) if kind == "rosinality" else networks.GOLDEN / "nvlabs_ada" / "snapshot_64.pkl"
+    resolution = 32 if kind == "rosinality" else 64
+    state = assemble(dataclasses.replace(CONFIG, checkpoint=file, resolution=resolution))[2](jax.random.key(0))
     averaged = restyle_jax.load(file)
     assert averaged.generator and averaged.discriminator and averaged.w_avg is not None
     trained = load_trained_generator(file)
