@@ -70,7 +70,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         name, config, table = sizes.trunk(contents, file)
         add("trunk", {"trunk": name, "in_channels": config.in_channels, "width": config.width}, table)
     if contents.classifier is not None:
-        config, table = latent_classifier.sizes(contents, file)
+        config, table = latent_classifier.sizes(contents, file, None)
         add("classifier", _describe_classifier(config), table)
     if contents.editor is not None:
         config, table = edit_transformer.sizes(contents, file, "unknown")
