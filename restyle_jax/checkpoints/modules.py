@@ -11,15 +11,21 @@ from flax import nnx
 from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
+from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
+from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 
 # The network that each config describes.
 NETWORKS: dict[type, Any] = {
     stylegan.GeneratorConfig: stylegan.Generator,
     stylegan2.GeneratorConfig: stylegan2.Generator,
     EncoderConfig: Encoder,
+    StyleTransformerConfig: StyleTransformer,
     DiscriminatorConfig: Discriminator,
     AttributeConfig: AttributeNetwork,
+    LatentClassifierConfig: LatentClassifier,
+    EditTransformerConfig: EditTransformer,
 }
 
 M = TypeVar("M", bound=nnx.Module)

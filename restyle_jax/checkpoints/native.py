@@ -21,17 +21,27 @@ from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
+from restyle_jax.nets import generators, image_encoders
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
-from restyle_jax.nets.encoders import EncoderConfig
-from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
+from restyle_jax.nets.edit_transformer import EditTransformerConfig
+from restyle_jax.nets.latent_classifier import LatentClassifierConfig
 from restyle_jax.refine import Geometry
 
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-ROLES, ATTRIBUTES = ("generator", "encoder", "discriminator"), "attributes"
-CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig, ATTRIBUTES: AttributeConfig}
+ROLES = ("generator", "encoder", "discriminator")
+ATTRIBUTES, CLASSIFIER, EDITOR = "attributes", "classifier", "editor"
+# Networks that are no part of a model, and have a directory of their own.
+ALONE = {
+    ATTRIBUTES: (AttributeConfig, "an attribute network"),
+    CLASSIFIER: (LatentClassifierConfig, "a latent classifier"),
+    EDITOR: (EditTransformerConfig, "a network for edits by reference"),
+}
+ARCHITECTURES = {"generator": generators.ARCHITECTURES, "encoder": image_encoders.ARCHITECTURES}
+UNNAMED = {"generator": "stylegan2", "encoder": "style_heads"}  # the architectures in folders that do not say it
+CONFIGS = {"discriminator": DiscriminatorConfig} | {role: config for role, (config, _) in ALONE.items()}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -78,14 +88,14 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
-    present = {role: config[role] for role in (*ROLES, ATTRIBUTES) if config.get(role) is not None}
-    kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
-    if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
-        name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
-        present["generator"].pop("architecture", None)
-        if name not in list(ARCHITECTURES):
-            raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
-        kinds["generator"] = ARCHITECTURES[name]
+    present = {role: config[role] for role in (*ROLES, *ALONE) if config.get(role) is not None}
+    kinds: dict[str, Any] = {role: known[UNNAMED[role]] for role, known in ARCHITECTURES.items()} | CONFIGS
+    for role, known in ARCHITECTURES.items():
+        if isinstance(fields := present.get(role), dict):  # what else it may be is found when it is parsed
+            name = fields.get("architecture", UNNAMED[role])
+            if name not in list(known):
+                raise _damaged(directory / CONFIG, f"{role}.architecture = {name!r}")
+            kinds[role], present[role] = known[name], {key: fields[key] for key in fields if key != "architecture"}
     return {role: _parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
 
 
@@ -130,12 +140,12 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     """The model in a directory of our format. Raises CheckpointError listing everything that does not fit."""
     config = read_config(directory)
     networks = configs(config, directory)
-    if ATTRIBUTES in networks:
+    if other := next((what for role, (_, what) in ALONE.items() if role in networks), None):
         raise CheckpointError.explain(
             directory,
-            found="an attribute network",
+            found=other,
             expected="a generator, an encoder or a discriminator",
-            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
+            remedy="give a model, or read this one with restyle_jax.checkpoints.alone",
         )
     frame = geometry(config, directory)
     others: dict[str, engine.Target] = {}
@@ -220,9 +230,15 @@ def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], 
         fresh.rename(directory)
 
 
+def architecture(config: Any) -> str | None:
+    """The name by which `config.json` tells this network from others of its role; None where there are no others."""
+    every = (item for known in ARCHITECTURES.values() for item in known.items())
+    return next((name for name, kind in every if isinstance(config, kind)), None)
+
+
 def _fields(config: Any) -> dict[str, Any]:
-    named = {"architecture": architecture(config)} if isinstance(config, GeneratorConfig) else {}
-    return {**named, **dataclasses.asdict(config)}
+    name = architecture(config)
+    return {**({"architecture": name} if name else {}), **dataclasses.asdict(config)}
 
 
 @contextlib.contextmanager
