@@ -81,6 +81,17 @@ class Attributes(NamedTuple):
     choices: dict[str, jax.Array]
 
 
+class Readings(NamedTuple):
+    """Attributes as numbers in columns.
+
+    names: of the columns. attributes: what each belongs to; a choice or an angle has several. values: f32[B, columns].
+    """
+
+    names: tuple[str, ...]
+    attributes: tuple[str, ...]
+    values: np.ndarray
+
+
 class Block(nnx.Module):
     """Residual block with the activations before the convolutions (arXiv 1603.05027), which halves the resolution."""
 
@@ -164,6 +175,23 @@ def describe(network: AttributeNetwork, images: jax.Array | np.ndarray) -> Attri
 @functools.partial(jax.jit, static_argnames="graph")
 def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.Array) -> Attributes:
     return nnx.merge(graph, state, copy=True)(x)
+
+
+def readings(config: AttributeConfig, found: Attributes) -> Readings:
+    """What was found in B pictures in columns: a scalar as it is, of an angle sine and cosine, of a choice the log-odds of each value.
+
+    Columns are called "smile", "light (cosine)", "glasses=round". A choice of two values has one column, that of the second.
+    """
+    columns = [(name, name, found.scalars[:, i]) for i, (name, _, _) in enumerate(config.scalars)]
+    for i, name in enumerate(config.angles):
+        columns += [(f"{name} ({part})", name, found.angles[:, i, j]) for j, part in enumerate(("cosine", "sine"))]
+    for name, values in config.choices:
+        logits = np.asarray(found.choices[name])
+        for j in range(1 if len(values) == 2 else 0, len(values)):
+            others = jax.nn.logsumexp(np.delete(logits, j, axis=1), axis=1)
+            columns.append((f"{name}={values[j]}", name, logits[:, j] - np.asarray(others)))
+    names, attributes, numbers = zip(*columns, strict=True)
+    return Readings(names, attributes, np.stack([np.asarray(column, np.float32) for column in numbers], axis=1))
 
 
 def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:

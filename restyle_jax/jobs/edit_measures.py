@@ -1,0 +1,135 @@
+"""What an edit changed: the attribute that was meant, the others, and the person."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from restyle_jax.checkpoints.attributes import load_attributes
+from restyle_jax.checkpoints.networks import load_face
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs.invert_folder import at_encoder_size
+from restyle_jax.losses.similarity import cosine_similarity
+from restyle_jax.metrics.generated import pictures_of_generator
+from restyle_jax.model import Model
+from restyle_jax.nets.attributes import AttributeNetwork, Readings, describe, readings
+from restyle_jax.nets.face import PICTURE, FaceNetwork
+from restyle_jax.ops.images import resize, to_float
+
+SPREAD_COUNT = 256  # made pictures (or codes), whose attributes give the unit of changes
+SPREAD_SEED = 0
+
+DEFINITIONS = {
+    "change": "value after the edit minus value before, divided by the standard deviation of the attribute over made pictures: a "
+    "scalar as the network gives it, a choice as log-odds; mean over the photos",
+    "dependency": "mean (and maximum) over the attributes that were not meant of the mean over photos of |change|: the attribute "
+    "dependency of StyleSpace (arXiv 2011.12799); compare it at an equal change of the target",
+    "identity": "cosine similarity of ArcFace IR-SE50 features of the fixed face crop, between the reconstruction and the edit",
+}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Reads attributes off pictures or codes.
+
+    names, attributes: of the columns, as in `Readings`. target: the column that the edit means, if it is known. spread: f32[n],
+    standard deviations. read: codes f32[B, K, D] and pictures f32[B, H, W, 3] -> f32[B, n].
+    """
+
+    source: str
+    names: tuple[str, ...]
+    attributes: tuple[str, ...]
+    target: int | None
+    spread: np.ndarray
+    read: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+    def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """f32[..., n] -> the change in standard deviations; 0 for what never varies."""
+        return (after - before) / np.where(self.spread > 0, self.spread, np.inf)
+
+    def summary(self, changes: np.ndarray) -> dict[str, Any]:
+        """What f32[photos, n] changes mean, for the report."""
+        means = dict(zip(self.names, changes.mean(axis=0).tolist(), strict=True))
+        if self.target is None:
+            return {"changes": means}
+        meant = self.attributes[self.target]
+        others = [i for i, attribute in enumerate(self.attributes) if attribute != meant]
+        found: dict[str, Any] = {"target": means[self.names[self.target]]}
+        if others:
+            sizes = np.abs(changes[:, others]).mean(axis=0)
+            found["dependency"] = {"mean": float(sizes.mean()), "max": float(sizes.max())}
+        return {**found, "changes": means}
+
+
+def column(names: Sequence[str], wanted: str, file: Path) -> int:
+    """Where `wanted` is among the names. Raises CheckpointError, which lists them, if it is not."""
+    if wanted not in names:
+        raise CheckpointError.explain(
+            file,
+            found=f"no attribute {wanted!r}",
+            expected=f"one of {', '.join(names)}",
+            remedy="choose one of them",
+        )
+    return names.index(wanted)
+
+
+def judge_of_pictures(file: Path, model: Model, target: str | None, *, batch_size: int) -> Judge:
+    """An attribute network that looks at the pictures.
+
+    Raises CheckpointError if the file is no attribute network or does not know `target`.
+    """
+    network = load_attributes(file)
+
+    def read(pictures: np.ndarray) -> Readings:
+        return readings(network.config, describe(network, at_size_of(network, pictures)))
+
+    generator, w_avg = model.require_generator()
+    made = pictures_of_generator(generator, w_avg, SPREAD_COUNT, seed=SPREAD_SEED, batch_size=batch_size)
+    found = [read(cropped(model, to_float(pixels))) for pixels in made]
+    names, attributes, _ = found[0]
+    spread = np.concatenate([part.values for part in found]).std(axis=0)
+    wanted = None if target is None else column(names, target, file)
+    return Judge(str(file), names, attributes, wanted, spread, lambda _, pictures: read(pictures).values)
+
+
+def at_size_of(network: AttributeNetwork, pictures: np.ndarray) -> np.ndarray:
+    """Pictures f32[B, H, W, 3] as the network looks at them."""
+    size = network.config.resolution
+    return pictures if pictures.shape[1:3] == (size, size) else resize(pictures, size, size)
+
+
+def cropped(model: Model, pictures: np.ndarray) -> np.ndarray:
+    """The content of square pictures [B, R, R, 3], without the bars of cars."""
+    return np.asarray(model.geometry.crop(pictures))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The face network, compiled."""
+
+    network: FaceNetwork
+
+    @classmethod
+    def load(cls, file: Path, model: Model) -> "Identity | None":
+        """None if pictures of this model are no faces that the network can see. Raises CheckpointError as `load_face`."""
+        fits = model.geometry.height == model.geometry.width and model.require_generator()[0].config.resolution >= PICTURE
+        network = load_face(file)
+        return cls(network) if fits else None
+
+    def similarity(self, pictures: np.ndarray) -> np.ndarray:
+        """Pictures f32[n, B, H, W, 3] -> f32[n, B], each compared with the first of the n."""
+        small = [at_encoder_size(picture, PICTURE, PICTURE) for picture in pictures.reshape(-1, *pictures.shape[2:])]
+        graph, state = nnx.split(self.network)
+        rows = np.stack(small).reshape(*pictures.shape[:2], PICTURE, PICTURE, 3)
+        features = np.stack([np.asarray(_embedded(graph, state, row)) for row in rows])
+        return np.asarray(cosine_similarity(features, features[:1]))
+
+
+@functools.partial(jax.jit, static_argnames="graph")
+def _embedded(graph, state, pictures) -> jax.Array:
+    return nnx.merge(graph, state, copy=True)(pictures)
