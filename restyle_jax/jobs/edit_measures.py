@@ -9,10 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from tqdm import tqdm
 
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.networks import load_face
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs.edit_options import EditOptions
+from restyle_jax.jobs.edit_records import Edited
+from restyle_jax.jobs.edits import Edit
 from restyle_jax.jobs.invert_folder import at_encoder_size
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.metrics.generated import pictures_of_generator
@@ -41,7 +45,6 @@ class Judge:
     standard deviations. read: codes f32[B, K, D] and pictures f32[B, H, W, 3] -> f32[B, n].
     """
 
-    source: str
     names: tuple[str, ...]
     attributes: tuple[str, ...]
     target: int | None
@@ -78,11 +81,10 @@ def column(names: Sequence[str], wanted: str, file: Path) -> int:
     return names.index(wanted)
 
 
-def judge_of_pictures(file: Path, model: Model, target: str | None, *, batch_size: int) -> Judge:
-    """An attribute network that looks at the pictures.
-
-    Raises CheckpointError if the file is no attribute network or does not know `target`.
-    """
+def _judge_of_pictures(
+    file: Path, model: Model, target: Callable[[Sequence[str]], int | None], *, batch_size: int
+) -> Judge:
+    """An attribute network that looks at the pictures."""
     network = load_attributes(file)
 
     def read(pictures: np.ndarray) -> Readings:
@@ -90,11 +92,14 @@ def judge_of_pictures(file: Path, model: Model, target: str | None, *, batch_siz
 
     generator, w_avg = model.require_generator()
     made = pictures_of_generator(generator, w_avg, SPREAD_COUNT, seed=SPREAD_SEED, batch_size=batch_size)
-    found = [read(cropped(model, to_float(pixels))) for pixels in made]
+    found = []
+    with tqdm(total=SPREAD_COUNT, unit="image", desc="How attributes vary", dynamic_ncols=True) as bar:
+        for pixels in made:
+            found.append(read(cropped(model, to_float(pixels))))
+            bar.update(len(pixels))
     names, attributes, _ = found[0]
     spread = np.concatenate([part.values for part in found]).std(axis=0)
-    wanted = None if target is None else column(names, target, file)
-    return Judge(str(file), names, attributes, wanted, spread, lambda _, pictures: read(pictures).values)
+    return Judge(names, attributes, target(names), spread, lambda _, pictures: read(pictures).values)
 
 
 def at_size_of(network: AttributeNetwork, pictures: np.ndarray) -> np.ndarray:
@@ -133,3 +138,63 @@ class Identity:
 @functools.partial(jax.jit, static_argnames="graph")
 def _embedded(graph, state, pictures) -> jax.Array:
     return nnx.merge(graph, state, copy=True)(pictures)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All that is measured of an edit. judges: by "attributes" and "classifier". left_out: what is not measured, and why."""
+
+    judges: Mapping[str, Judge]
+    identity: Identity | None
+    left_out: Mapping[str, str]
+
+    @classmethod
+    def of(cls, options: EditOptions, model: Model, edit: Edit, batch_size: int) -> "Measures":
+        """The measures whose files are given.
+
+        Raises CheckpointError if a file is not what it should be, or the target that was named is not known.
+        """
+        judges: dict[str, Judge] = {}
+        left_out = {}
+
+        def target(file: Path, wanted: str | None, required: bool) -> Callable[[Sequence[str]], int | None]:
+            def find(names: Sequence[str]) -> int | None:
+                return column(names, wanted, file) if wanted and (required or wanted in names) else None
+
+            return find
+
+        if options.attributes:
+            wanted = target(options.attributes, options.target or edit.target, options.target is not None)
+            judges["attributes"] = _judge_of_pictures(options.attributes, model, wanted, batch_size=batch_size)
+        else:
+            left_out["attributes"] = "no network that reads them off pictures was given (--attributes)"
+        identity = Identity.load(options.identity_weights, model) if options.identity_weights else None
+        if not options.identity_weights:
+            left_out["identity"] = "the face network was not given (--identity-weights)"
+        elif identity is None:
+            left_out["identity"] = f"the face network takes square pictures of at least {PICTURE} px"
+        for name, judge in judges.items():
+            if judge.target is None:
+                left_out[f"dependency in {name}"] = (
+                    f"which of its attributes is meant was not said (--attribute, one of {', '.join(judge.names)})"
+                )
+        return cls(judges, identity, left_out)
+
+    def values(self, codes: np.ndarray, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """What the judges read off n results for B photos: {judge: f32[n, B, attributes]}."""
+        return {
+            name: np.stack([judge.read(*result) for result in zip(codes, pictures, strict=True)])
+            for name, judge in self.judges.items()
+        }
+
+    def similarity(self, pictures: np.ndarray) -> np.ndarray | None:
+        """f32[n, B], each compared with the first of the n."""
+        return None if self.identity is None else self.identity.similarity(pictures)
+
+    def notes(self, edited: Edited) -> list[str]:
+        """By how much each edit of a photo changed what was meant, as text for a picture; nothing where it was not measured."""
+        for name, judge in self.judges.items():
+            if judge.target is not None:
+                values = np.asarray(edited.values[name], np.float32)[:, judge.target]
+                return [f"{change:+.2f} sd" for change in (values[1:] - values[0]) / (judge.spread[judge.target] or np.inf)]
+        return []
