@@ -70,7 +70,7 @@ def edit_folder(
 
         batch_size = min(options.batch_size, len(source.names))
         edit = edit_of(options, model, batch_size)
-        measures = Measures.of(options, model, edit, batch_size, say)
+        measures = Measures.of(options, model, edit, batch_size)
         if records is None:
             folder.clear(PRODUCTS)
             records = EditRecords(folder)

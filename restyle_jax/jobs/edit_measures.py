@@ -13,10 +13,9 @@ from tqdm import tqdm
 
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.networks import load_face
-from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.edit_options import EditOptions
 from restyle_jax.jobs.edit_records import Edited
-from restyle_jax.jobs.edits import Edit
+from restyle_jax.jobs.edits import Edit, column
 from restyle_jax.jobs.invert_folder import at_encoder_size
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.metrics.generated import pictures_of_generator
@@ -67,18 +66,6 @@ class Judge:
             sizes = np.abs(changes[:, others]).mean(axis=0)
             found["dependency"] = {"mean": float(sizes.mean()), "max": float(sizes.max())}
         return {**found, "changes": means}
-
-
-def column(names: Sequence[str], wanted: str, file: Path) -> int:
-    """Where `wanted` is among the names. Raises CheckpointError, which lists them, if it is not."""
-    if wanted not in names:
-        raise CheckpointError.explain(
-            file,
-            found=f"no attribute {wanted!r}",
-            expected=f"one of {', '.join(names)}",
-            remedy="choose one of them",
-        )
-    return names.index(wanted)
 
 
 def _judge_of_pictures(

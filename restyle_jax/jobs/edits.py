@@ -1,8 +1,8 @@
 """From what was asked to a function on codes: along a direction, towards a label, like a reference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,8 +10,10 @@ import numpy as np
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit import label
 from restyle_jax.edit.direction import Direction, apply, layer_numbers
+from restyle_jax.edit.files import read as read_directions
 from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
-from restyle_jax.model import Model, synthesise
+from restyle_jax.model import Model, synthesise, synthesise_styles
+from restyle_jax.model import styles as styles_of
 
 Codes = np.ndarray | jax.Array
 
@@ -103,6 +105,7 @@ def _chosen(directions: Sequence[Direction], request: Along) -> Direction:
 
 
 def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np.ndarray]) -> Edit:
+    from restyle_jax.checkpoints.alone import load_latent_classifier
     classifier = load_latent_classifier(request.classifier)
     shape = model.require_generator()[1].shape
     column(classifier.config.attributes, request.attribute, request.classifier)
@@ -132,3 +135,15 @@ def _unfit(file: Path, model: Model, found: str) -> CheckpointError:
         expected=f"what belongs to the generator of {model.name}, with codes of {shape[0]} x {shape[1]}",
         remedy="give a file that was made for this generator",
     )
+
+
+def column(names: Sequence[str], wanted: str, file: Path) -> int:
+    """Where `wanted` is among the names. Raises CheckpointError, which lists them, if it is not."""
+    if wanted not in names:
+        raise CheckpointError.explain(
+            file,
+            found=f"no attribute {wanted!r}",
+            expected=f"one of {', '.join(names)}",
+            remedy="choose one of them",
+        )
+    return names.index(wanted)
