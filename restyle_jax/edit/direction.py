@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 Space = Literal["Z", "W", "W+", "S"]
 Mode = Literal["relative", "absolute"]
@@ -121,7 +122,7 @@ def apply(
     """
     if mode not in get_args(Mode):
         raise ValueError(f"mode is {mode!r}, expected 'relative' or 'absolute'")
-    if not isinstance(strengths, jax.core.Tracer) and not np.isfinite(np.asarray(strengths, np.float64)).all():
+    if not isinstance(strengths, Tracer) and not np.isfinite(np.asarray(strengths, np.float64)).all():
         raise ValueError(f"strengths are {strengths}, expected finite numbers")
     start = jnp.asarray(codes)
     targets = jnp.asarray(strengths, start.dtype)

@@ -5,6 +5,7 @@ NVlabs/stylegan2-ada-pytorch `training/networks.py` are fields of the config.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,18 @@ class GeneratorConfig(Sizes):
 
     conv_clamp: float | None = None
     nvlabs: bool = False
+
+    @property
+    def style_widths(self) -> tuple[int, ...]:
+        """Channels of each style of S, in the order of `Synthesis.styles`: 26 styles of 9,088 channels in all at 1024 px."""
+        inputs = (None, *self.channels[:-1])
+        blocks = ((*([] if width is None else [width]), c, c) for width, c in zip(inputs, self.channels, strict=True))
+        return tuple(width for block in blocks for width in block)
+
+    @property
+    def rgb_styles(self) -> tuple[int, ...]:
+        """Which of the styles of S go to colours: the last one of each block."""
+        return tuple(range(1, 3 * len(self.channels), 3))
 
     @classmethod
     def rosinality(cls, resolution: int, channel_multiplier: int = 2, **fields) -> "GeneratorConfig":
@@ -85,9 +98,9 @@ class StyledConv(ModulatedConv):
         self.bias = nnx.Param(jnp.zeros((out_channels,)))
         self.conv_clamp = config.conv_clamp
 
-    def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array | None = None) -> jax.Array:
-        """x: [B, H, W, in], w: f32[B, w_dim], noise: [r, r] or [B, r, r] -> [B, r, r, out]."""
-        x = super().__call__(x, w)
+    def __call__(self, x: jax.Array, style: jax.Array, noise: jax.Array | None = None) -> jax.Array:
+        """x: [B, H, W, in], style: f32[B, in], noise: [r, r] or [B, r, r] -> [B, r, r, out]."""
+        x = super().__call__(x, style)
         if noise is not None:
             x = x + (self.noise_strength[...] * noise)[..., None].astype(self.dtype)
         return clamp(scaled_leaky_relu(x + self.bias[...].astype(self.dtype)), self.conv_clamp)
@@ -103,9 +116,9 @@ class ToRGB(nnx.Module):
         self.conv_clamp = config.conv_clamp
         self.dtype = dtype
 
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """x: [B, H, W, in], w: f32[B, w_dim] -> f32[B, H, W, 3]."""
-        style = self.modulation(w) * self.kernel.shape[0] ** -0.5
+    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        """x: [B, H, W, in], style: f32[B, in] -> f32[B, H, W, 3]."""
+        style = style * self.kernel.shape[0] ** -0.5
         kernel = style[:, :, None] * self.kernel[...]  # three output channels: one kernel per sample is the cheap form
         rgb = at_least_float32(jnp.einsum("bhwi,bio->bhwo", x, kernel.astype(self.dtype))) + self.bias[...]
         return clamp(rgb, self.conv_clamp)
@@ -150,17 +163,40 @@ class Synthesis(nnx.Module):
 
     def image_and_features(self, w: jax.Array, noise: Noise = "const") -> tuple[jax.Array, jax.Array]:
         """As `__call__`, and the activations of the last convolution [B, R, R, channels[-1]]."""
+        return self.from_styles(self.styles(w), noise)
+
+    def styles(self, w: jax.Array) -> list[jax.Array]:
+        """The point of S (StyleSpace, arXiv 2011.12799) that belongs to w f32[B, K, w_dim]: f32[B, n] for n in `style_widths`.
+
+        Block by block, the channels that enter the up-convolution, the convolution and the colours. Raises ValueError on a
+        wrong K.
+        """
         self.config.check_codes(w)
-        convs = [conv for block in self.blocks for conv in block.convs]
-        maps = iter(noise_maps(noise, [conv.noise[...] for conv in convs], w.shape[0]))
-        x = jnp.broadcast_to(self.const[...].astype(self.dtype), (w.shape[0], *self.const.shape))
-        image = None
-        style = 0  # a block's to_rgb shares its style with the next block's up-convolution
+        styles, k = [], 0  # a block's to_rgb shares its code with the next block's up-convolution
         for block in self.blocks:
             for conv in block.convs:
-                x = conv(x, w[:, style], next(maps))
-                style += 1
-            rgb = block.to_rgb(x, w[:, style])
+                styles.append(conv.modulation(w[:, k]))
+                k += 1
+            styles.append(block.to_rgb.modulation(w[:, k]))
+        return styles
+
+    def from_styles(self, styles: Sequence[jax.Array], noise: Noise = "const") -> tuple[jax.Array, jax.Array]:
+        """As `image_and_features`, of a point of S. Raises ValueError if its parts have other widths than `style_widths`."""
+        widths = tuple(style.shape[-1] for style in styles)
+        if widths != self.config.style_widths:
+            raise ValueError(
+                f"styles have widths {widths}, expected {self.config.style_widths} for this {self.config.resolution}-px generator"
+            )
+        batch = styles[0].shape[0]
+        convs = [conv for block in self.blocks for conv in block.convs]
+        maps = iter(noise_maps(noise, [conv.noise[...] for conv in convs], batch))
+        parts = iter(styles)
+        x = jnp.broadcast_to(self.const[...].astype(self.dtype), (batch, *self.const.shape))
+        image = None
+        for block in self.blocks:
+            for conv in block.convs:
+                x = conv(x, next(parts), next(maps))
+            rgb = block.to_rgb(x, next(parts))
             image = rgb if image is None else upsample(image) + rgb
         assert image is not None
         return image, x

@@ -114,9 +114,9 @@ class ModulatedConv(nnx.Module):
         self.epsilon = epsilon
         self.dtype = dtype
 
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """x: [B, H, W, in], w: f32[B, w_dim] -> [B, H, W, out], or [B, 2H, 2W, out] when upsampling."""
-        style = self.modulation(w) * self.gain
+    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        """x: [B, H, W, in], style: f32[B, in], made by `modulation` -> [B, H, W, out], or [B, 2H, 2W, out] when upsampling."""
+        style = style * self.gain
         power = jnp.sum(jnp.square(self.kernel[...]), axis=(0, 1))
         demodulation = jax.lax.rsqrt(accurate_matmul(jnp.square(style), power) + self.epsilon)
         kernel = self.kernel[...].astype(self.dtype)

@@ -95,7 +95,7 @@ def test_demodulation_keeps_unit_variance():
     conv = small(64).synthesis.blocks[1].conv1
     x = jax.random.normal(jax.random.key(0), (8, 64, 64, 16))
     w = 3 * jax.random.normal(jax.random.key(1), (8, 32))
-    deviation = ModulatedConv.__call__(conv, x, w)[:, 1:-1, 1:-1].std(axis=(1, 2))
+    deviation = ModulatedConv.__call__(conv, x, conv.modulation(w))[:, 1:-1, 1:-1].std(axis=(1, 2))
     assert np.abs(np.asarray(deviation) - 1).max() < 0.1
 
 
@@ -128,11 +128,11 @@ def test_mixing_leaves_lower_resolutions_unchanged(index: int):
 
 def features_of(blocks, generator: Generator, w: jax.Array) -> jax.Array:
     x = jnp.broadcast_to(generator.synthesis.const[...], (len(w), *generator.synthesis.const.shape))
-    style = 0
+    styles = iter(generator.synthesis.styles(w))
     for block in blocks:
         for conv in block.convs:
-            x = conv(x, w[:, style], conv.noise[...])
-            style += 1
+            x = conv(x, next(styles), conv.noise[...])
+        next(styles)  # of the colours
     return x
 
 
@@ -243,3 +243,52 @@ def test_wrong_inputs_are_named():
         GeneratorConfig(24, (8, 8, 8))
     with pytest.raises(ValueError, match="resolution 4 "):
         GeneratorConfig(4, (8,))
+
+
+def _styles(net: Generator, w: jax.Array):
+    return net.synthesis.styles(w)
+
+
+def _from_styles(net: Generator, styles: list[jax.Array]):
+    return net.synthesis.from_styles(styles)
+
+
+@pytest.mark.parametrize("fields", [{}, {"nvlabs": True, "conv_clamp": 1.0}])
+def test_synthesis_from_styles_equals_synthesis_from_codes_bit_for_bit(fields: dict):
+    """In programs of their own, with the styles rounded to float32 between them."""
+    generator = small(**fields)
+    w = random_w(generator)
+    styles = apply(generator, _styles, w)
+    assert tuple(style.shape[1] for style in styles) == generator.config.style_widths
+    for found, expected in zip(apply(generator, _from_styles, styles), image_and_features(generator, w), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_style_changes_its_own_layer_and_what_follows():
+    """The last style is that of the last colours: it leaves the activations of the last convolution."""
+    generator = small()
+    styles = apply(generator, _styles, random_w(generator))
+    image, features = apply(generator, _from_styles, styles)
+    for entry in range(len(styles)):
+        changed = [style + 1 if i == entry else style for i, style in enumerate(styles)]
+        other_image, other_features = apply(generator, _from_styles, changed)
+        assert np.abs(other_image - image).max() > 1e-3
+        to_colours = entry in generator.config.rgb_styles
+        assert bool((other_features == features).all()) == to_colours
+
+
+def test_the_styles_of_the_published_generator_are_those_of_stylespace():
+    config = GeneratorConfig.rosinality(1024)
+    widths = config.style_widths
+    assert len(widths) == 26 and sum(widths) == 9088
+    assert sum(width for i, width in enumerate(widths) if i not in config.rgb_styles) == 6048
+    assert widths[:6] == (512,) * 6 and widths[-3:] == (64, 32, 32)
+
+
+def test_styles_of_another_generator():
+    generator = small()
+    styles = [jnp.ones((1, width)) for width in small(16).config.style_widths]
+    with pytest.raises(ValueError, match=r"styles have widths .*expected .* for this 32-px generator"):
+        generator.synthesis.from_styles(styles)
+    with pytest.raises(ValueError, match="expected"):
+        generator.synthesis.styles(jnp.ones((1, 3, 32)))

@@ -41,7 +41,7 @@ def test_modulated_convolution_equals_one_kernel_per_sample(up: bool):
     kernels *= jax.lax.rsqrt(jnp.square(kernels).sum(axis=(1, 2, 3), keepdims=True) + 1e-8)
     convolve = layers.up_convolution if up else lambda x, kernel: conv2d(x, kernel, padding=1)
     expected = jnp.concatenate([convolve(x[i : i + 1], kernels[i]) for i in range(3)])
-    np.testing.assert_allclose(layer(x, w), expected, atol=1e-5)
+    np.testing.assert_allclose(layer(x, layer.modulation(w)), expected, atol=1e-5)
 
 
 def test_compiled_gradients_equal_those_of_single_operations():
