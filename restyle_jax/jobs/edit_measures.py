@@ -15,11 +15,11 @@ from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.networks import load_face
 from restyle_jax.jobs.edit_options import EditOptions
 from restyle_jax.jobs.edit_records import Edited
-from restyle_jax.jobs.edits import Edit, column
+from restyle_jax.jobs.edits import Edit, classifier_for, column
 from restyle_jax.jobs.invert_folder import at_encoder_size
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.metrics.generated import pictures_of_generator
-from restyle_jax.model import Model
+from restyle_jax.model import Model, sample
 from restyle_jax.nets.attributes import AttributeNetwork, Readings, describe, readings
 from restyle_jax.nets.face import PICTURE, FaceNetwork
 from restyle_jax.ops.images import resize, to_float
@@ -89,6 +89,27 @@ def _judge_of_pictures(
     return Judge(names, attributes, target(names), spread, lambda _, pictures: read(pictures).values)
 
 
+def _judge_of_codes(file: Path, model: Model, target: Callable[[Sequence[str]], int | None]) -> Judge:
+    """A latent classifier that looks at the codes; an attribute's value is its logit."""
+    classifier = classifier_for(file, model)
+    graph, state = nnx.split(classifier)
+    classes = model.require_generator()[0].config.label_dim
+    labels = range(classes) if classes else [None]
+    groups = [
+        sample(model, range(i, SPREAD_COUNT, len(labels)), label=label)
+        for i, label in enumerate(labels)
+        if i < SPREAD_COUNT
+    ]
+    spread = np.concatenate([np.asarray(_logits(graph, state, group)) for group in groups]).std(axis=0)
+    names = classifier.config.attributes
+    return Judge(names, names, target(names), spread, lambda codes, _: np.asarray(_logits(graph, state, codes)))
+
+
+@functools.partial(jax.jit, static_argnames="graph")
+def _logits(graph, state, codes) -> jax.Array:
+    return nnx.merge(graph, state, copy=True)(codes).logits
+
+
 def at_size_of(network: AttributeNetwork, pictures: np.ndarray) -> np.ndarray:
     """Pictures f32[B, H, W, 3] as the network looks at them."""
     size = network.config.resolution
@@ -155,6 +176,14 @@ class Measures:
             judges["attributes"] = _judge_of_pictures(options.attributes, model, wanted, batch_size=batch_size)
         else:
             left_out["attributes"] = "no network that reads them off pictures was given (--attributes)"
+        if options.classifier and edit.in_w:
+            named = options.target or edit.target
+            required = options.target is not None and not options.attributes
+            # Of a label edit, the classifier's own name counts here, and --attribute is how the other network calls it.
+            wanted = target(options.classifier, edit.target or named, required)
+            judges["classifier"] = _judge_of_codes(options.classifier, model, wanted)
+        elif options.classifier:
+            left_out["classifier"] = "it reads codes of W+, and this edit takes place in S"
         identity = Identity.load(options.identity_weights, model) if options.identity_weights else None
         if not options.identity_weights:
             left_out["identity"] = "the face network was not given (--identity-weights)"

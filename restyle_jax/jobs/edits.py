@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from restyle_jax.checkpoints.latent_classifier import load_classifier
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit import label
 from restyle_jax.edit.direction import Direction, apply, layer_numbers
@@ -14,6 +15,7 @@ from restyle_jax.edit.files import read as read_directions
 from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
 from restyle_jax.model import Model, synthesise, synthesise_styles
 from restyle_jax.model import styles as styles_of
+from restyle_jax.nets.latent_classifier import LatentClassifier
 
 Codes = np.ndarray | jax.Array
 
@@ -105,10 +107,9 @@ def _chosen(directions: Sequence[Direction], request: Along) -> Direction:
 
 
 def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np.ndarray]) -> Edit:
-    from restyle_jax.checkpoints.alone import load_latent_classifier
-    classifier = load_latent_classifier(request.classifier)
-    shape = model.require_generator()[1].shape
+    classifier = classifier_for(request.classifier, model)
     column(classifier.config.attributes, request.attribute, request.classifier)
+    shape = model.require_generator()[1].shape
     try:
         layers = None if request.layers is None else layer_numbers(request.layers, shape[0])
         method = label.Method(request.order, request.normalise, layers)
@@ -125,6 +126,17 @@ def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np
         return np.stack([np.asarray(moved(float(strength))) for strength in strengths])[None]
 
     return Edit(f"{request.attribute}={request.value}", request.attribute, (Way(),), codes, pictures)
+
+
+def classifier_for(file: Path, model: Model) -> LatentClassifier:
+    """A latent classifier. Raises CheckpointError if the file holds none, or one for codes of another generator."""
+    styles, width = model.require_generator()[1].shape
+    classifier = load_classifier(file, style_dim=width)
+    config = classifier.config
+    if (config.num_styles, config.style_dim) != (styles, width):
+        found = f"a latent classifier for codes of {config.num_styles} x {config.style_dim}"
+        raise _unfit(file, model, found)
+    return classifier
 
 
 def _unfit(file: Path, model: Model, found: str) -> CheckpointError:
