@@ -61,10 +61,7 @@ def export_torch(
             expected=f"what the official {CODE[format]} code can build",
             remedy="keep the model in our own format",
         )
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise CheckpointError.explain(
-            path, found="something that already exists", expected="the name of a new file", remedy="choose another name"
-        )
+    _check_new(path, overwrite)
     _warn_of_differences(model, format)
     make = {
         "restyle": restyle_tree,
@@ -72,7 +69,12 @@ def export_torch(
         "idinvert": idinvert_tree,
         "genforce": genforce_tree,
     }
-    tree = make[format](model)
+    write_torch(path, make[format](model), overwrite=overwrite)
+
+
+def write_torch(path: Path, tree: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write nested dicts of arrays as a PyTorch file, which appears complete or not at all; errors as `export_torch`."""
+    _check_new(path, overwrite)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
@@ -80,6 +82,13 @@ def export_torch(
             with fresh.open("xb") as file:
                 torch_file.write(file, tree)
             fresh.replace(path)
+
+
+def _check_new(path: Path, overwrite: bool) -> None:
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise CheckpointError.explain(
+            path, found="something that already exists", expected="the name of a new file", remedy="choose another name"
+        )
 
 
 def usual_format(model: Model) -> Format:

@@ -58,6 +58,13 @@ def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_ty
             expected=detect.EXPECTED,
             remedy="start an encoder from it with restyle_jax.load_trunk(path, encoder)",
         )
+    if contents.classifier is not None and contents.generator is None:
+        raise CheckpointError.explain(
+            container.path,
+            found=f"a {contents.kind}",
+            expected=detect.EXPECTED,
+            remedy="read it with restyle_jax.checkpoints.latent_classifier.load_classifier",
+        )
     return _Loader(contents, container.path, dtype).model(encoder_type)
 
 

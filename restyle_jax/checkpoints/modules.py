@@ -12,6 +12,7 @@ from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 
 # The network that each config describes.
 NETWORKS: dict[type, Any] = {
@@ -20,6 +21,7 @@ NETWORKS: dict[type, Any] = {
     EncoderConfig: Encoder,
     DiscriminatorConfig: Discriminator,
     AttributeConfig: AttributeNetwork,
+    LatentClassifierConfig: LatentClassifier,
 }
 
 M = TypeVar("M", bound=nnx.Module)

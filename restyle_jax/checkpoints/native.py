@@ -25,13 +25,20 @@ from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
+from restyle_jax.nets.latent_classifier import LatentClassifierConfig
 from restyle_jax.refine import Geometry
 
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-ROLES, ATTRIBUTES = ("generator", "encoder", "discriminator"), "attributes"
-CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig, ATTRIBUTES: AttributeConfig}
+ROLES, ATTRIBUTES, CLASSIFIER = ("generator", "encoder", "discriminator"), "attributes", "classifier"
+# Networks that are no part of a model, and have a directory of their own.
+ALONE = {
+    ATTRIBUTES: (AttributeConfig, "an attribute network"),
+    CLASSIFIER: (LatentClassifierConfig, "a latent classifier"),
+}
+CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig}
+CONFIGS |= {role: config for role, (config, _) in ALONE.items()}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -78,7 +85,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
-    present = {role: config[role] for role in (*ROLES, ATTRIBUTES) if config.get(role) is not None}
+    present = {role: config[role] for role in (*ROLES, *ALONE) if config.get(role) is not None}
     kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
     if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
         name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
@@ -130,12 +137,12 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     """The model in a directory of our format. Raises CheckpointError listing everything that does not fit."""
     config = read_config(directory)
     networks = configs(config, directory)
-    if ATTRIBUTES in networks:
+    if other := next((what for role, (_, what) in ALONE.items() if role in networks), None):
         raise CheckpointError.explain(
             directory,
-            found="an attribute network",
+            found=other,
             expected="a generator, an encoder or a discriminator",
-            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
+            remedy="give a model, or read this one with restyle_jax.checkpoints.alone",
         )
     frame = geometry(config, directory)
     others: dict[str, engine.Target] = {}

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from restyle_jax.checkpoints import native, opts, sizes
+from restyle_jax.checkpoints import latent_classifier, native, opts, sizes
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import GeneratorConfig, architecture
+from restyle_jax.nets.latent_classifier import LatentClassifierConfig
 
 OWN = "restyle_jax directory"
 NEEDED_OPTS = ("encoder_type", "dataset_type")
@@ -67,6 +68,9 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
     if contents.trunk is not None:
         name, config, table = sizes.trunk(contents, file)
         add("trunk", {"trunk": name, "in_channels": config.in_channels, "width": config.width}, table)
+    if contents.classifier is not None:
+        config, table = latent_classifier.sizes(contents, file)
+        add("classifier", _describe_classifier(config), table)
     average = contents.average
     if generator is not None and average is None:
         missing.append("latent_avg")
@@ -101,6 +105,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "encoder": _describe_config_of_encoder,
         "discriminator": _describe_discriminator,
         native.ATTRIBUTES: _describe_attributes,
+        native.CLASSIFIER: _describe_classifier,
     }
     reports = {}
     for role, network in networks.items():
@@ -157,6 +162,16 @@ def _describe_attributes(config: AttributeConfig) -> dict[str, Any]:
         "scalars": [name for name, *_ in config.scalars],
         "angles": list(config.angles),
         "choices": [name for name, _ in config.choices],
+    }
+
+
+def _describe_classifier(config: LatentClassifierConfig) -> dict[str, Any]:
+    return {
+        "num_styles": config.num_styles,
+        "style_dim": config.style_dim,
+        "widths": list(config.widths),
+        "embedding": config.embedding,
+        "attributes": list(config.attributes),
     }
 
 

@@ -18,6 +18,8 @@ GENFORCE = "StyleGAN generator (genforce)"
 FACE = "IR-SE face network"
 TORCHVISION = "torchvision ResNet"
 MOCO = "MoCo v2 ResNet"
+CLASSIFIER = "latent classifier (Style Transformer)"
+EDIT = "reference-editing checkpoint (Style Transformer)"
 TRUNKS = (FACE, TORCHVISION, MOCO)
 
 # Names of generators in files of a training run: the averaged copy, with which pictures are made, and the trained one.
@@ -41,7 +43,8 @@ class Contents:
 
     naming: whose names the generator's and the discriminator's keys follow: "rosinality", "nvlabs", or for StyleGAN
         "idinvert" or "genforce".
-    generator, encoder, discriminator, trunk: state dicts {key: array} without role prefix, or None.
+    generator, encoder, discriminator, trunk, classifier, editor: state dicts {key: array} without role prefix, or None; editor
+        is the transformer of reference editing.
     prefixes: what stands before each network's keys in the file, by role; nothing where the file is the state dict.
     nodes: for NVlabs networks, the records of the reader, by role.
     latent_avg: array, or None. opts: the training options, or None. step: the training step, or None.
@@ -55,6 +58,8 @@ class Contents:
     encoder: State | None = None
     discriminator: State | None = None
     trunk: State | None = None
+    classifier: State | None = None
+    editor: State | None = None
     prefixes: Mapping[str, str] = field(default_factory=dict)
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     latent_avg: Any = None
@@ -159,6 +164,10 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
             expected="both files in one directory",
             remedy="copy config.json next to it, or convert the original file again",
         )
+    if "fcs.0.weight" in states or any(
+        key.startswith(("classifier.fcs.", "encoder.transformerlayer.")) for key in states
+    ):
+        return _editing(states, networks)
     if any(key.startswith(("encoder.", "decoder.")) for key in states):
         return _restyle(states, networks, file)
     kind = _stylegan_kind(states)
@@ -177,6 +186,16 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
     if "layer1.0.conv1.weight" in states:
         return Contents(TORCHVISION, trunk=states, **networks)
     raise _unknown(file, _listing(tree.get("state_dict", tree)))
+
+
+def _editing(states: State, networks: dict[str, Any]) -> Contents:
+    if "fcs.0.weight" in states:
+        return Contents(CLASSIFIER, classifier=states, **networks)
+    prefixes = {"editor": "encoder.", "generator": "decoder.", "classifier": "classifier."}
+    found = {role: _below(states, prefix) or None for role, prefix in prefixes.items()}
+    strays = {key: value for key, value in states.items() if not key.startswith(tuple(prefixes.values()))}
+    kind = CLASSIFIER if found["editor"] is None else EDIT
+    return Contents(kind, prefixes=prefixes, strays=strays, **found, **networks)
 
 
 def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
@@ -221,7 +240,7 @@ def _nvlabs(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
     if not found:
         raise _unknown(file, _listing(tree))
     for role, node in found.items():
-        fault = _architecture_fault(role, node)
+        fault = nvlabs.architecture_fault(role, node)
         if fault:
             raise CheckpointError.explain(
                 file,
@@ -239,32 +258,11 @@ def _nvlabs(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
     )
 
 
-def _architecture_fault(role: str, node: Mapping[str, Any]) -> str | None:
-    """Why a network of NVlabs's is none of ours, or None."""
-    state = node.get("state", {})
-    if any(re.match(r"synthesis\.(L\d+_|input\.)", key) for key in state):
-        return "a StyleGAN3 network"
-    certain = "synthesis.b4.conv1.weight" if role == "generator" else "b4.fc.weight"
-    if certain not in state:
-        return f"a network without {certain}"
-    wanted = {"architecture": "skip" if role == "generator" else "resnet", "img_channels": 3}
-    for path, value in node["attributes"].items():
-        name = path.rpartition(".")[2]
-        if value != wanted.get(name, value):
-            return f"{name}={value!r} in place of {wanted[name]!r}"
-        if name in ("conv_clamp", "group_size") and not isinstance(value, int | float | None):
-            return f"{path}={value!r} in place of a number"
-        # Dense and convolutional layers have a leaky ReLU, except the affine, output, embedding and skip layers.
-        if name == "activation" and value not in ("lrelu", "linear"):
-            return f"activation={value!r} in place of 'lrelu'"
-        if re.fullmatch(r"mapping\.fc\d+\.bias_gain", path) and value != 0.01:
-            return f"a mapping network with lr_multiplier={value!r} in place of 0.01"
-    return None
-
-
 def _without_module(states: State) -> dict[str, Any]:
     """Strip what DataParallel puts in front of a name, or behind the role of a network."""
-    return {re.sub(r"^(encoder\.|decoder\.)?module\.", r"\1", str(key)): value for key, value in states.items()}
+    return {
+        re.sub(r"^((?:en|de)coder\.|classifier\.)?module\.", r"\1", str(key)): value for key, value in states.items()
+    }
 
 
 def _below(states: State, prefix: str) -> dict[str, Any]:

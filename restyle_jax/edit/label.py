@@ -11,6 +11,7 @@ sigma (1 - sigma) u u^T turns any vector into a multiple of u. There both orders
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -21,6 +22,9 @@ from flax import nnx
 from jax.scipy.special import logit
 
 from restyle_jax.nets.latent_classifier import LatentClassifier, check_codes
+
+PerCode = jax.typing.ArrayLike | Sequence[float]
+"""One number for all codes, or one for each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +106,8 @@ def edit(
     classifier: LatentClassifier,
     w: jax.typing.ArrayLike,
     attribute: str,
-    target: jax.typing.ArrayLike,
-    step: jax.typing.ArrayLike,
+    target: PerCode,
+    step: PerCode,
     *,
     steps: int = 1,
     method: Method | None = None,
@@ -157,7 +161,7 @@ def _edited(graph, state, w, attribute, target, step, steps, key, method) -> jax
 def _mask(layers: tuple[int, ...] | None, num_styles: int) -> np.ndarray:
     """f32[K, 1]: 1 for the styles that may move."""
     every = np.arange(num_styles)
-    return np.float32(np.isin(every, every if layers is None else layers))[:, None]
+    return np.isin(every, every if layers is None else layers).astype(np.float32)[:, None]
 
 
 def _per_code(values: jax.Array) -> jax.Array:

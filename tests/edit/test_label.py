@@ -1,7 +1,7 @@
 """Label edits: gradients and directions of the official code, the two orders, and edits that stay where they should."""
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("normalise", "xi"), [("global", 0.0), ("global", XI), ("token", 0.0)])
 def test_both_orders_agree_within_a_linear_piece(normalise: Literal["global", "token"], xi: float):
     with jax.enable_x64(True):
-        net, w = network(dtype=jnp.float64), np.float64(codes(4))
+        net, w = network(dtype=jnp.float64), codes(4).astype(np.float64)
         first, second = (moves(net, w, "hat", 1, Method(order, normalise, xi=xi)) for order in (1, 2))
     assert first.dtype == np.float64
     np.testing.assert_allclose(cosines(first, second), 1, atol=1e-9)
@@ -132,7 +132,7 @@ def test_the_direction_is_found_anew_before_every_step():
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_codes_that_do_not_move_come_back_bit_for_bit(order: int):
+def test_codes_that_do_not_move_come_back_bit_for_bit(order: Literal[1, 2]):
     net, w = network(), codes(4)
     w[0, :, 0] = -0.0
     method = Method(order, layers=(0, 2))
@@ -153,7 +153,8 @@ def test_an_edit_does_not_depend_on_the_others_of_its_batch():
 
 def test_impossible_edits_say_what_is_wrong():
     net, w = network(), codes(2)
-    for wrong, message in (
+    usual: dict[str, Any] = {"w": w, "attribute": "hat", "target": 1, "step": 1.0}
+    wrongs: list[tuple[dict[str, Any], str]] = [
         ({"attribute": "beard"}, "'beard' is unknown to the classifier; it knows smile, hat, age"),
         ({"w": w[:, :3]}, r"shape \(2, 3, 8\), but the classifier reads \[B, 4, 8\]"),
         ({"target": 1.5}, r"target 1\.5: expected 0 \(without hat\) to 1"),
@@ -161,14 +162,16 @@ def test_impossible_edits_say_what_is_wrong():
         ({"step": float("nan")}, "step nan, 1 times: expected finite"),
         ({"step": [1, 2, 3]}, r"step of shape \(3,\): expected one number, or one for each of 2 codes"),
         ({"method": Method(layers=(2, 4))}, r"layers \[4\]: codes have 4 styles, from 0 to 3"),
-    ):
+    ]
+    for wrong, message in wrongs:
         with pytest.raises(ValueError, match=message):
-            label.edit(net, **{"w": w, "attribute": "hat", "target": 1, "step": 1.0} | wrong)
-    for fields, message in (
+            label.edit(net, **usual | wrong)
+    impossible: list[tuple[dict[str, Any], str]] = [
         ({"order": 3}, "order 3"),
         ({"normalise": "all"}, "'all'"),
         ({"layers": ()}, "at least one style"),
         ({"xi": -1.0}, "xi"),
-    ):
+    ]
+    for fields, message in impossible:
         with pytest.raises(ValueError, match=message):
             Method(**fields)

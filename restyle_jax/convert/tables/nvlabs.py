@@ -5,6 +5,10 @@ These tables are only read. Up-convolution kernels have the same orientation as 
 cancel), so nothing is flipped.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from restyle_jax.convert.engine import Entry, Ignored, Row
 from restyle_jax.convert.tables.layers import AVERAGE_APART, dense, fir
 from restyle_jax.convert.transforms import (
@@ -82,3 +86,26 @@ def _conv(ours: str, theirs: str) -> list[Entry]:
         Row(f"{ours}.bias", f"{theirs}.bias", VECTOR),
         fir(f"{theirs}.resample_filter", gain=1),
     ]
+
+
+def architecture_fault(role: str, node: Mapping[str, Any]) -> str | None:
+    """Why a network of NVlabs's is none of ours, or None."""
+    state = node.get("state", {})
+    if any(re.match(r"synthesis\.(L\d+_|input\.)", key) for key in state):
+        return "a StyleGAN3 network"
+    certain = "synthesis.b4.conv1.weight" if role == "generator" else "b4.fc.weight"
+    if certain not in state:
+        return f"a network without {certain}"
+    wanted = {"architecture": "skip" if role == "generator" else "resnet", "img_channels": 3}
+    for path, value in node["attributes"].items():
+        name = path.rpartition(".")[2]
+        if value != wanted.get(name, value):
+            return f"{name}={value!r} in place of {wanted[name]!r}"
+        if name in ("conv_clamp", "group_size") and not isinstance(value, int | float | None):
+            return f"{path}={value!r} in place of a number"
+        # Dense and convolutional layers have a leaky ReLU, except the affine, output, embedding and skip layers.
+        if name == "activation" and value not in ("lrelu", "linear"):
+            return f"activation={value!r} in place of 'lrelu'"
+        if re.fullmatch(r"mapping\.fc\d+\.bias_gain", path) and value != 0.01:
+            return f"a mapping network with lr_multiplier={value!r} in place of 0.01"
+    return None

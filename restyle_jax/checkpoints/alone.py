@@ -1,0 +1,46 @@
+"""Networks that are no part of a model, each in a directory of our format, whose `config.json` says what they are."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from restyle_jax.checkpoints import native
+from restyle_jax.convert.errors import CheckpointError
+
+
+def save_alone(role: str, network: Any, metadata: Mapping[str, Any], directory: str | os.PathLike[str]) -> None:
+    """Write a network as a directory that appears complete or not at all; role: one of `native.ALONE`.
+
+    metadata: what should be known about it, such as the step of training. Raises CheckpointError as `native.save`.
+    """
+    native.write(
+        Path(directory), {role: dataclasses.asdict(network.config)}, metadata, native.flattened({role: network})
+    )
+
+
+def load_alone(
+    role: str, path: str | os.PathLike[str], *, remedy: str, dtype: jax.typing.DTypeLike = jnp.float32
+) -> nnx.Module:
+    """The network in a directory that `save_alone` wrote (or either file in it), computing in `dtype`.
+
+    remedy: where people get such a directory. Raises CheckpointError if there is none, it is damaged or of another kind,
+    listing everything that does not fit.
+    """
+    directory = native.own_directory(path)
+    networks = native.configs(native.read_config(directory), directory) if directory is not None else {}
+    if directory is None or role not in networks:
+        others = [what for name, (_, what) in native.ALONE.items() if name in networks]
+        found = others[0] if others else f"a model ({', '.join(networks) or 'empty'})"
+        raise CheckpointError.explain(
+            path,
+            found="no directory" if directory is None else found,
+            expected=f"a directory with {native.ALONE[role][1]}",
+            remedy=remedy,
+        )
+    return native.fill(networks, directory, dtype=dtype)[0][role]
