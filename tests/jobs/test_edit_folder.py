@@ -14,17 +14,21 @@ import restyle_jax as rs
 from data_pipelines.folder import ImageError, read_photo
 from data_pipelines.transforms import to_model_input
 from restyle_jax.checkpoints.attributes import save_attributes
+from restyle_jax.checkpoints.latent_classifier import load_classifier, save_classifier
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.edit import label
 from restyle_jax.edit.direction import Direction, apply
 from restyle_jax.edit.files import write
 from restyle_jax.jobs import edit_measures
 from restyle_jax.jobs.edit_folder import MORPH_FRAMES, Outcome, edit_folder
-from restyle_jax.jobs.edit_options import Along, EditOptions
+from restyle_jax.jobs.edit_options import Along, EditOptions, Towards
 from restyle_jax.jobs.outputs import OutputError
+from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import styles, synthesise, synthesise_styles
 from restyle_jax.nets.attributes import describe, readings
+from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.ops.images import to_bytes, to_float
-from tests import tiny
+from tests import networks, tiny
 from tests.nets.test_attributes import network
 
 STEPS, BATCH, K = 2, 2, 6
@@ -61,6 +65,14 @@ def attributes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("classifier") / "best"
+    config = LatentClassifierConfig(K, tiny.STYLE_DIM, ("age", "smile"), widths=(16, 16), embedding=4)
+    save_classifier(networks.random(lambda: LatentClassifier(config, rngs=networks.nnx.Rngs(0))), {}, path)
+    return path
+
+
 def options(file: Path, **changes: Any) -> EditOptions:
     request = Along(file, **{key: changes.pop(key) for key in ("component", "layers") if key in changes})
     return EditOptions(
@@ -88,9 +100,10 @@ def test_everything_equals_the_python_interface(tmp_path: Path, direction: Path,
 
     model = rs.load(tiny.checkpoint())
     inputs = np.stack([to_model_input(read_photo(tmp_path / "photos" / name), tiny.SIZE, tiny.SIZE) for name in names])
-    codes = np.asarray(rs.invert(model, inputs, STEPS).latents[-1])
+    pairs = [rs.invert(model, inputs[rows], STEPS, resize_outputs=True).latents[-1] for rows in ([0, 1], [2, 0])]
+    codes = np.concatenate(pairs)[:3]
     expected = np.asarray(apply(along(unit=2.0, layers=(1, 2)), codes, STRENGTHS))
-    shown = np.stack([synthesise(model, code) for code in [codes, *expected]])
+    shown = np.stack([synthesise(model, code, batch_size=BATCH) for code in [codes, *expected]])
     with np.load(output / "latents.npz") as file:
         assert file.files == names
         for i, name in enumerate(names):
@@ -114,10 +127,8 @@ def test_everything_equals_the_python_interface(tmp_path: Path, direction: Path,
     net = network()
     found = [readings(net.config, describe(net, images)) for images in shown]
     made = edit_measures.SPREAD_COUNT
-    from restyle_jax.metrics.generated import pictures_of_generator
-
     population = np.concatenate(
-        list(pictures_of_generator(*model.require_generator(), made, seed=edit_measures.SPREAD_SEED, batch_size=64))
+        list(pictures_of_generator(*model.require_generator(), made, seed=edit_measures.SPREAD_SEED, batch_size=BATCH))
     )
     spread = readings(net.config, describe(net, to_float(population))).values.std(axis=0)
     changes = np.stack([(part.values - found[0].values) / spread for part in found[1:]])  # [strength, photo, attribute]
@@ -130,3 +141,142 @@ def test_everything_equals_the_python_interface(tmp_path: Path, direction: Path,
         np.testing.assert_allclose(entry["attributes"]["dependency"]["mean"], dependency.mean(), atol=2e-3)
         np.testing.assert_allclose(entry["attributes"]["dependency"]["max"], dependency.max(), atol=2e-3)
     assert report["mean"][1]["attributes"]["target"] == 0 and abs(report["mean"][2]["attributes"]["target"]) > 1e-3
+
+
+@pytest.fixture(scope="module")
+def inverted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The codes of three photos after two steps."""
+    path = tmp_path_factory.mktemp("inverted") / "latents.npz"
+    random = np.random.default_rng(8)
+    np.savez(path, **{f"{i}.jpg": random.standard_normal((2, K, tiny.STYLE_DIM)).astype(np.float32) for i in range(3)})
+    return path
+
+
+def latents(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def test_saved_codes_are_edited_from_their_last_step_and_continued(tmp_path: Path, inverted: Path, direction: Path):
+    asked, output = options(direction, component="age", layers="1-2", strengths=(0.0, 1.5)), tmp_path / "out"
+    outcome, _ = run(inverted, output, asked)
+    found, codes = latents(output / "latents.npz"), latents(inverted)
+    for name, start in codes.items():
+        np.testing.assert_array_equal(found[name][0], start[-1])
+        assert (np.abs(found[name][1] - start[-1]).max(axis=1) > 0).tolist() == [False, True, True, False, False, False]
+    assert outcome.report["edit"] == "age" and outcome.report["not_measured"].keys() == {"attributes", "identity"}
+    assert {path.name for path in output.iterdir() if path.name != ".restyle"} == {
+        "strength_0", "strength_1.5", "strips", "latents.npz", "metrics.json"
+    }  # fmt: skip
+
+    times = {path: path.stat().st_mtime_ns for path in output.glob("*/*.png")}
+    outcome, said = run(inverted, output, asked)
+    assert outcome.edited == 0 and outcome.done_before == 3 and "Nothing to do" in said[0]
+    more = tmp_path / "latents.npz"
+    np.savez(more, **codes, **{"new.png": codes["1.jpg"]})  # a fourth photo joins
+    outcome, _ = run(more, output, asked)
+    assert outcome.edited == 1 and len(latents(output / "latents.npz")) == 4
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    np.savez(more, **{**codes, "0.jpg": codes["1.jpg"]})
+    with pytest.raises(OutputError, match=r"other photos with the same names \(1, such as 0\.jpg\)"):
+        run(more, output, asked)
+    with pytest.raises(OutputError, match=r"strengths: 0,1\.5 there, 2 now"):
+        run(inverted, output, dataclasses.replace(asked, strengths=(2.0,)))
+    outcome, _ = run(inverted, output, dataclasses.replace(asked, strengths=(2.0,), overwrite=True))
+    assert outcome.edited == 3 and {path.name for path in output.glob("strength_*")} == {"strength_2"}
+
+
+def test_a_direction_of_s_moves_one_channel(tmp_path: Path, inverted: Path):
+    widths = rs.load(tiny.checkpoint()).require_generator()[0].config.style_widths
+    vector = np.zeros(sum(widths))
+    vector[widths[0] + 3] = 1
+    write(tmp_path / "channel.npz", [Direction("channel", vector, "S", widths=widths, unit=4.0)])
+    run(inverted, tmp_path / "out", options(tmp_path / "channel.npz", strengths=(0.0, 2.0), morph=(0.0, 2.0)))
+    model = rs.load(tiny.checkpoint())
+    for name, codes in latents(inverted).items():
+        start = styles(model, codes[-1:], batch_size=BATCH)
+        found = latents(tmp_path / "out" / "latents.npz")[name]
+        np.testing.assert_array_equal(found[0], start[0])
+        np.testing.assert_allclose(found[1] - start[0], 8 * vector, atol=1e-5)
+        pixels = picture(tmp_path / "out" / "strength_2" / Path(name).with_suffix(".png"))
+        assert np.abs(pixels - to_bytes(synthesise_styles(model, found[1:], batch_size=BATCH))[0]).max() <= 1
+        plain = picture(tmp_path / "out" / "strength_0" / Path(name).with_suffix(".png"))
+        assert np.abs(plain - to_bytes(synthesise(model, codes[-1:], batch_size=BATCH))[0]).max() <= 1 and (plain != pixels).any()
+
+
+def test_labels_have_a_direction_for_each_photo(tmp_path: Path, inverted: Path, classifier: Path):
+    request = Towards("smile", 1, classifier, order=2, updates=2, layers="0-3")
+    asked = dataclasses.replace(options(classifier), request=request, classifier=classifier, strengths=(1.0, 4.0))
+    outcome, _ = run(inverted, tmp_path / "out", asked)
+    net = load_classifier(classifier)
+    method = label.Method(2, "token", (0, 1, 2, 3))
+    for name, codes in latents(inverted).items():
+        found = latents(tmp_path / "out" / "latents.npz")[name]
+        expected = label.edit(net, codes[-1:], "smile", 1, 2.0, steps=2, method=method)[0]
+        np.testing.assert_allclose(found[1], expected, atol=1e-4)
+        assert not (found[:, 4:] - codes[-1, 4:]).any()
+    first, second = (entry["classifier"]["target"] for entry in outcome.report["mean"])
+    assert 0 < first < second
+    with pytest.raises(CheckpointError, match=r"no attribute 'hat'; expected one of age, smile"):
+        run(inverted, tmp_path / "no", dataclasses.replace(asked, request=Towards("hat", 1, classifier)))
+    other = dataclasses.replace(asked, checkpoint=tiny.checkpoint(resolution=32))
+    wide = tmp_path / "latents.npz"
+    np.savez(wide, **{"a.png": np.zeros((1, 8, tiny.STYLE_DIM), np.float32)})
+    with pytest.raises(CheckpointError, match=r"for codes of 6 x 32; expected .* 8 x 32"):
+        run(wide, tmp_path / "no", other)
+    with pytest.raises(CheckpointError, match="--layers 3-9: layers are"):
+        asked = dataclasses.replace(asked, request=dataclasses.replace(request, layers="3-9"))
+        run(inverted, tmp_path / "no", asked)
+    assert not (tmp_path / "no").exists()
+
+
+def test_unreadable_photos_are_skipped(tmp_path: Path, direction: Path):
+    photos(tmp_path / "photos")
+    (tmp_path / "photos" / "text.jpg").write_text("not a photo")
+    outcome, said = run(tmp_path / "photos", tmp_path / "out", options(direction, strengths=(1.0,)))
+    assert outcome.edited == 3 and list(outcome.skipped) == ["text.jpg"] == list(outcome.report["skipped"])
+    assert any("not a picture" in text for text in said)
+    shutil.copy(tmp_path / "photos" / "0.png", tmp_path / "photos" / "text.jpg")
+    outcome, _ = run(tmp_path / "photos", tmp_path / "out", options(direction, strengths=(1.0,)))
+    assert outcome.edited == 1 and outcome.done_before == 3 and not outcome.skipped
+
+
+def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Path, attributes: Path):
+    def refused(error: type[Exception], words: str, inputs: Path = inverted, **changes: Any) -> None:
+        with pytest.raises(error, match=words):
+            run(inputs, tmp_path / "out", options(**{"file": direction, **changes}))
+        assert not (tmp_path / "out").exists()
+
+    def one(direction: Direction) -> Path:
+        write(tmp_path / "one.npz", [direction])
+        return tmp_path / "one.npz"
+
+    def codes(shape: tuple[int, ...] = (1, K, tiny.STYLE_DIM), value: float = 0) -> Path:
+        np.savez(tmp_path / "codes.npz", **{"a.png": np.full(shape, value, np.float32)})
+        return tmp_path / "codes.npz"
+
+    no_file = tmp_path / "nowhere"
+    refused(CheckpointError, "nowhere: found No such file", file=no_file)
+    refused(CheckpointError, r"no component 'pose'; expected a number from 0 to 1, or one of smile, age", component="pose")
+    refused(CheckpointError, "no component '2'", component="2")
+    refused(CheckpointError, r"two\.npz: .*layers are \[6\], expected numbers from 0 to 5", layers="6")
+    refused(CheckpointError, r"two\.npz: .*layers are \"x\"", layers="x")
+    refused(CheckpointError, r"one\.npz: .* direction in Z, but photos", file=one(along("Z")))
+    refused(CheckpointError, r"one\.npz: .* needs codes .*6 x 32", file=one(Direction("a", np.ones((4, 32)), "W+")))
+    refused(CheckpointError, r"one\.npz: .* needs codes", file=one(Direction("a", np.ones(512), "W")))
+    refused(CheckpointError, r"one\.npz: .* needs codes", file=one(Direction("a", np.ones(9), "S", widths=(4, 5))))
+    refused(CheckpointError, r"no attribute 'nose'; expected one of yaw, smile", attributes=attributes, target="nose")
+    refused(CheckpointError, "expected a directory with an attribute network", attributes=tiny.checkpoint())
+    refused(ImageError, "no such file or folder", no_file)
+    refused(CheckpointError, "nowhere.npz: found No such file", no_file.with_suffix(".npz"))
+    refused(CheckpointError, r"codes\.npz: found float32\[1, 8, 32\] for a\.png; expected .* 6, 32\]", codes((1, 8, 32)))
+    refused(CheckpointError, r"codes\.npz: .*not finite for a\.png", codes(value=np.nan))
+    (tmp_path / "text.npz").write_text("no")
+    refused(CheckpointError, r"text\.npz: found .*expected a latents\.npz", tmp_path / "text.npz")
+    with pytest.raises(OutputError, match="given together with other inputs"):
+        edit_folder([inverted, inverted], tmp_path / "out", options(direction))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "a.txt").write_text("mine")
+    with pytest.raises(OutputError, match="files that restyle did not make"):
+        run(inverted, mine, options(direction))
