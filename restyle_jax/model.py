@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,6 @@ from restyle_jax.nets.discriminators import Discriminator
 from restyle_jax.nets.encoders import Encoder
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.style_based import broadcast_styles, truncate
-from restyle_jax.nets.stylegan2 import Synthesis
 from restyle_jax.ops import images as image_ops
 from restyle_jax.refine import Estimate, Geometry, Inversion
 
@@ -85,18 +84,6 @@ def _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -
 @functools.partial(jax.jit, static_argnames="graph")
 def _synthesise(graph, state, w) -> jax.Array:
     return nnx.merge(graph, state, copy=True)(w)
-
-
-@functools.partial(jax.jit, static_argnames="graph")
-def _styles(graph, state, w) -> jax.Array:
-    return jnp.concatenate(nnx.merge(graph, state, copy=True).styles(w), axis=-1)
-
-
-@functools.partial(jax.jit, static_argnames="graph")
-def _synthesise_styles(graph, state, s) -> jax.Array:
-    synthesis = nnx.merge(graph, state, copy=True)
-    ends = np.cumsum(synthesis.config.style_widths)[:-1]
-    return synthesis.from_styles(jnp.split(s, ends, axis=-1))[0]
 
 
 def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
@@ -194,38 +181,12 @@ def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) 
     Raises ValueError without a generator or on a wrong shape.
     """
     graph, state = nnx.split(model.require_generator()[0].synthesis)
-    return _in_batches(lambda chunk: _synthesise(graph, state, chunk), w, batch_size)
-
-
-def styles(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
-    """The points of S f32[B, channels] that codes f32[B, K, w_dim] stand for: all styles in the order of `Synthesis.styles`.
-
-    Raises ValueError without a StyleGAN2 generator or on a wrong shape.
-    """
-    graph, state = nnx.split(_with_styles(model))
-    return _in_batches(lambda chunk: _styles(graph, state, chunk), w, batch_size)
-
-
-def synthesise_styles(model: Model, s: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
-    """As `synthesise`, of points of S f32[B, channels]: exactly the pictures of the codes that they stand for."""
-    graph, state = nnx.split(_with_styles(model))
-    return _in_batches(lambda chunk: _synthesise_styles(graph, state, chunk), s, batch_size)
-
-
-def _with_styles(model: Model) -> Synthesis:
-    synthesis = model.require_generator()[0].synthesis
-    if not isinstance(synthesis, Synthesis):
-        raise ValueError(f"{model.name} has a StyleGAN generator, which has no S space; expected a StyleGAN2 generator")
-    return synthesis
-
-
-def _in_batches(function: Callable[[np.ndarray], jax.Array], rows: jax.Array | np.ndarray, batch_size: int) -> np.ndarray:
-    found = []
-    for start in range(0, len(rows), batch_size):
-        chunk = np.asarray(rows[start : start + batch_size])
+    pictures = []
+    for start in range(0, len(w), batch_size):
+        chunk = np.asarray(w[start : start + batch_size])
         padded = np.resize(chunk, (batch_size, *chunk.shape[1:]))  # repeats rows; the repetitions are dropped again
-        found.append(np.asarray(function(padded)[: len(chunk)]))
-    return np.concatenate(found)
+        pictures.append(np.asarray(_synthesise(graph, state, padded)[: len(chunk)]))
+    return np.concatenate(pictures)
 
 
 def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from restyle_jax.cli import main
 from restyle_jax.edit.direction import Direction
-from restyle_jax.edit.files import write
+from restyle_jax.edit.files import write_directions
 from tests import tiny, weight_files
 
 K = 14  # styles of a generator of 256 px
@@ -29,7 +29,8 @@ def restyle(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[s
 
 @pytest.fixture
 def direction(tmp_path: Path) -> Path:
-    write(tmp_path / "direction.npz", [Direction("smile", np.random.default_rng(0).standard_normal(tiny.STYLE_DIM), "W")])
+    smile = Direction("smile", np.random.default_rng(0).standard_normal(tiny.STYLE_DIM), "W")
+    write_directions([smile], tmp_path / "direction.npz")
     return tmp_path / "direction.npz"
 
 

@@ -13,15 +13,18 @@ from tqdm import tqdm
 
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.networks import load_face
+from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.edit_options import EditOptions
 from restyle_jax.jobs.edit_records import Edited
 from restyle_jax.jobs.edits import Edit, classifier_for, column
 from restyle_jax.jobs.invert_folder import at_encoder_size
 from restyle_jax.losses.similarity import cosine_similarity
+from restyle_jax.metrics.attribute_dependency import attribute_dependency
 from restyle_jax.metrics.generated import pictures_of_generator
-from restyle_jax.model import Model, sample
+from restyle_jax.model import Model
 from restyle_jax.nets.attributes import AttributeNetwork, Readings, describe, readings
 from restyle_jax.nets.face import PICTURE, FaceNetwork
+from restyle_jax.nets.style_based import broadcast_styles
 from restyle_jax.ops.images import resize, to_float
 
 SPREAD_COUNT = 256  # made pictures (or codes), whose attributes give the unit of changes
@@ -30,8 +33,8 @@ SPREAD_SEED = 0
 DEFINITIONS = {
     "change": "value after the edit minus value before, divided by the standard deviation of the attribute over made pictures: a "
     "scalar as the network gives it, a choice as log-odds; mean over the photos",
-    "dependency": "mean (and maximum) over the attributes that were not meant of the mean over photos of |change|: the attribute "
-    "dependency of StyleSpace (arXiv 2011.12799); compare it at an equal change of the target",
+    "dependency": "mean and maximum over the other attributes of the mean over photos of |change|: the attribute dependency of "
+    "StyleSpace (arXiv 2011.12799); compare it at an equal change of the target",
     "identity": "cosine similarity of ArcFace IR-SE50 features of the fixed face crop, between the reconstruction and the edit",
 }
 
@@ -54,18 +57,19 @@ class Judge:
         """f32[..., n] -> the change in standard deviations; 0 for what never varies."""
         return (after - before) / np.where(self.spread > 0, self.spread, np.inf)
 
-    def summary(self, changes: np.ndarray) -> dict[str, Any]:
-        """What f32[photos, n] changes mean, for the report."""
-        means = dict(zip(self.names, changes.mean(axis=0).tolist(), strict=True))
-        if self.target is None:
-            return {"changes": means}
-        meant = self.attributes[self.target]
-        others = [i for i, attribute in enumerate(self.attributes) if attribute != meant]
-        found: dict[str, Any] = {"target": means[self.names[self.target]]}
-        if others:
-            sizes = np.abs(changes[:, others]).mean(axis=0)
-            found["dependency"] = {"mean": float(sizes.mean()), "max": float(sizes.max())}
-        return {**found, "changes": means}
+    def summary(self, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+        """What an edit changed, f32[photos, n] each, for the report."""
+        means = self.changes(before, after).mean(axis=0)
+        found: dict[str, Any] = {}
+        if self.target is not None:
+            found["target"] = float(means[self.target])
+            meant = self.attributes[self.target]
+            others = [i for i, name in enumerate(self.attributes) if name != meant and self.spread[i] > 0]
+            if others and self.spread[self.target] > 0:
+                kept = [self.target, *others]
+                dependency = attribute_dependency(before[:, kept], after[:, kept], self.spread[kept], 0)
+                found["dependency"] = {"mean": dependency.mean, "max": dependency.maximum}
+        return {**found, "changes": dict(zip(self.names, means.tolist(), strict=True))}
 
 
 def _judge_of_pictures(
@@ -93,14 +97,9 @@ def _judge_of_codes(file: Path, model: Model, target: Callable[[Sequence[str]], 
     """A latent classifier that looks at the codes; an attribute's value is its logit."""
     classifier = classifier_for(file, model)
     graph, state = nnx.split(classifier)
-    classes = model.require_generator()[0].config.label_dim
-    labels = range(classes) if classes else [None]
-    groups = [
-        sample(model, range(i, SPREAD_COUNT, len(labels)), label=label)
-        for i, label in enumerate(labels)
-        if i < SPREAD_COUNT
-    ]
-    spread = np.concatenate([np.asarray(_logits(graph, state, group)) for group in groups]).std(axis=0)
+    generator, w_avg = model.require_generator()
+    made = next(random_codes(generator, SPREAD_COUNT, seed=SPREAD_SEED, chunk=SPREAD_COUNT)).w
+    spread = np.asarray(_logits(graph, state, broadcast_styles(made, len(w_avg)))).std(axis=0)
     names = classifier.config.attributes
     return Judge(names, names, target(names), spread, lambda codes, _: np.asarray(_logits(graph, state, codes)))
 

@@ -50,7 +50,7 @@ def write_report(
         if similar is not None:
             entry["identity"] = float(similar[:, i].mean())
         for name, judge in measures.judges.items():
-            entry[name] = judge.summary(changes[name][:, i])
+            entry[name] = judge.summary(found[name][:, 0], found[name][:, 1 + i])
         mean.append(entry)
     measured = [*(["change", "dependency"] if measures.judges else []), *(["identity"] if measures.identity else [])]
     report = {

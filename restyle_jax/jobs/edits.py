@@ -9,12 +9,11 @@ import numpy as np
 
 from restyle_jax.checkpoints.latent_classifier import load_classifier
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.edit import label
+from restyle_jax.edit import label, stylespace
 from restyle_jax.edit.direction import Direction, apply, layer_numbers
-from restyle_jax.edit.files import read as read_directions
+from restyle_jax.edit.files import read_directions
 from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
-from restyle_jax.model import Model, synthesise, synthesise_styles
-from restyle_jax.model import styles as styles_of
+from restyle_jax.model import Model, synthesise
 from restyle_jax.nets.latent_classifier import LatentClassifier
 
 Codes = np.ndarray | jax.Array
@@ -67,14 +66,17 @@ def edit_of(options: EditOptions, model: Model, batch_size: int) -> Edit:
 
 def _along(request: Along, model: Model, pictures: Callable[[np.ndarray], np.ndarray], batch_size: int) -> Edit:
     direction = _chosen(read_directions(request.file), request)
+    generator, w_avg = model.require_generator()
     in_w = direction.space != "S"
 
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
-        start = latents if in_w else styles_of(model, latents, batch_size=batch_size)
+        start = latents if in_w else stylespace.styles(generator, latents, batch_size=batch_size)
         return apply(direction, start, strengths, layers=request.layers)[None]
 
+    def of_styles(styles: np.ndarray) -> np.ndarray:
+        return stylespace.pictures(generator, styles, batch_size=batch_size)
+
     try:
-        generator, w_avg = model.require_generator()
         if direction.space == "Z":
             raise ValueError(
                 "a direction in Z, but photos have codes in W+; fit one in W with `restyle directions fit ... --space W`"
@@ -82,10 +84,6 @@ def _along(request: Along, model: Model, pictures: Callable[[np.ndarray], np.nda
         codes(np.asarray(w_avg)[None], np.zeros(1, np.float32))  # whatever does not fit shows here
     except ValueError as error:
         raise _unfit(request.file, model, str(error)) from error
-
-    def of_styles(styles: np.ndarray) -> np.ndarray:
-        return synthesise_styles(model, styles, batch_size=batch_size)
-
     return Edit(direction.name, None, (Way(),), codes, pictures if in_w else of_styles, in_w)
 
 

@@ -16,15 +16,15 @@ from data_pipelines.transforms import to_model_input
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.checkpoints.latent_classifier import load_classifier, save_classifier
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.edit import label
+from restyle_jax.edit import label, stylespace
 from restyle_jax.edit.direction import Direction, apply
-from restyle_jax.edit.files import write
+from restyle_jax.edit.files import write_directions
 from restyle_jax.jobs import edit_measures
 from restyle_jax.jobs.edit_folder import MORPH_FRAMES, Outcome, edit_folder
 from restyle_jax.jobs.edit_options import Along, EditOptions, Towards
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.metrics.generated import pictures_of_generator
-from restyle_jax.model import styles, synthesise, synthesise_styles
+from restyle_jax.model import synthesise
 from restyle_jax.nets.attributes import describe, readings
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.ops.images import to_bytes, to_float
@@ -54,7 +54,7 @@ def along(space: str = "W", **changes: Any) -> Direction:
 def direction(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with two directions, of W and of W+."""
     path = tmp_path_factory.mktemp("direction") / "two.npz"
-    write(path, [along(unit=2.0, layers=(1, 2)), dataclasses.replace(along("W+"), name="age")])
+    write_directions([along(unit=2.0, layers=(1, 2)), dataclasses.replace(along("W+"), name="age")], path)
     return path
 
 
@@ -187,19 +187,20 @@ def test_saved_codes_are_edited_from_their_last_step_and_continued(tmp_path: Pat
 
 
 def test_a_direction_of_s_moves_one_channel(tmp_path: Path, inverted: Path):
-    widths = rs.load(tiny.checkpoint()).require_generator()[0].config.style_widths
+    model = rs.load(tiny.checkpoint())
+    generator = model.require_generator()[0]
+    widths = generator.config.style_widths
     vector = np.zeros(sum(widths))
     vector[widths[0] + 3] = 1
-    write(tmp_path / "channel.npz", [Direction("channel", vector, "S", widths=widths, unit=4.0)])
+    write_directions([Direction("channel", vector, "S", widths=widths, unit=4.0)], tmp_path / "channel.npz")
     run(inverted, tmp_path / "out", options(tmp_path / "channel.npz", strengths=(0.0, 2.0), morph=(0.0, 2.0)))
-    model = rs.load(tiny.checkpoint())
     for name, codes in latents(inverted).items():
-        start = styles(model, codes[-1:], batch_size=BATCH)
+        start = stylespace.styles(generator, codes[-1:], batch_size=BATCH)
         found = latents(tmp_path / "out" / "latents.npz")[name]
         np.testing.assert_array_equal(found[0], start[0])
         np.testing.assert_allclose(found[1] - start[0], 8 * vector, atol=1e-5)
         pixels = picture(tmp_path / "out" / "strength_2" / Path(name).with_suffix(".png"))
-        assert np.abs(pixels - to_bytes(synthesise_styles(model, found[1:], batch_size=BATCH))[0]).max() <= 1
+        assert np.abs(pixels - to_bytes(stylespace.pictures(generator, found[1:], batch_size=BATCH))[0]).max() <= 1
         plain = picture(tmp_path / "out" / "strength_0" / Path(name).with_suffix(".png"))
         assert np.abs(plain - to_bytes(synthesise(model, codes[-1:], batch_size=BATCH))[0]).max() <= 1 and (plain != pixels).any()
 
@@ -248,7 +249,7 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
         assert not (tmp_path / "out").exists()
 
     def one(direction: Direction) -> Path:
-        write(tmp_path / "one.npz", [direction])
+        write_directions([direction], tmp_path / "one.npz")
         return tmp_path / "one.npz"
 
     def codes(shape: tuple[int, ...] = (1, K, tiny.STYLE_DIM), value: float = 0) -> Path:
