@@ -30,7 +30,7 @@ from restyle_jax.convert.torch_archives import (
 )
 from restyle_jax.convert.unpickle import parse
 
-Format = Literal["torch-zip", "torch-legacy", "torch-tar", "nvlabs-pickle", "safetensors"]
+Format = Literal["torch-zip", "torch-legacy", "torch-tar", "nvlabs-pickle", "pickle", "safetensors"]
 
 # Parsing and rebuilding take about 300,000 steps for a checkpoint with optimiser state, and less than one per byte.
 _MOST_STEPS, _FIRST_STEPS = 2_000_000, 10_000
@@ -91,7 +91,7 @@ class Container:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def read(path: str | os.PathLike[str], *, verify: bool = False) -> Container:
+def read(path: str | os.PathLike[str], *, verify: bool = False, plain: bool = False) -> Container:
     """The contents of a checkpoint file, without executing or importing anything that it names.
 
     Reads PyTorch files of every age (zip, legacy, tar), network pickles of NVlabs stylegan2-ada-pytorch and
@@ -101,13 +101,14 @@ def read(path: str | os.PathLike[str], *, verify: bool = False) -> Container:
         path: the file.
         verify: also compare the checksums of a zip file, which reads all of it (about a second per gigabyte).
             The other formats have none.
+        plain: also accept a pickle of plain containers and numpy arrays, in which there is no network.
     Raises:
         CheckpointError: the file is missing, of another kind, damaged, or a pickle that asks for anything but
             tensors and plain containers; the message names what it asked for.
     """
     name = os.fspath(path)
     try:
-        return _read(name, verify)
+        return _read(name, verify, plain)
     except Unreadable as error:
         raise CheckpointError.explain(name, found=error.found, expected=error.expected, remedy=error.remedy) from error
     except OSError as error:
@@ -125,7 +126,7 @@ def read(path: str | os.PathLike[str], *, verify: bool = False) -> Container:
         ) from error
 
 
-def _read(path: str, verify: bool) -> Container:
+def _read(path: str, verify: bool, plain: bool) -> Container:
     data = _mapped(path)
     steps = min(_MOST_STEPS, _FIRST_STEPS + _SHARING * len(data))
     guard = Guard(ALLOWED, steps, _FIRST_BYTES + _SHARING * len(data))
@@ -137,7 +138,7 @@ def _read(path: str, verify: bool) -> Container:
     if looks_like_safetensors(data):
         return Container(path, "safetensors", *read_safetensors(data))
     _refuse_strangers(head)
-    return _read_pickle(path, data, guard)
+    return _read_pickle(path, data, guard, plain)
 
 
 def _mapped(path: str) -> memoryview:
@@ -169,7 +170,7 @@ def _tree(opened: Opened, guard: Guard) -> Any:
     return Rebuilder(lookup, open_embedded, guard, RULES).plain(root)
 
 
-def _read_pickle(path: str, data: memoryview, guard: Guard) -> Container:
+def _read_pickle(path: str, data: memoryview, guard: Guard, plain: bool) -> Container:
     try:
         root, _, _ = parse(data, 0, guard)
     except Refused:
@@ -181,6 +182,8 @@ def _read_pickle(path: str, data: memoryview, guard: Guard) -> Container:
     if root == LEGACY_MAGIC:
         return Container(path, "torch-legacy", _tree(open_legacy(data, guard), guard))
     tree = _tree((root, _no_reference), guard)
+    if not _has_network(tree) and plain:
+        return Container(path, "pickle", tree)
     if not _has_network(tree):
         raise Unreadable(
             "a pickle without a network",
