@@ -1,5 +1,6 @@
 """Latent classifiers (`nets.latent_classifier`): our own format, and the official PyTorch files."""
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -77,8 +78,11 @@ def state_dict(classifier: LatentClassifier) -> dict[str, np.ndarray]:
     return engine.write(table, flat_arrays(classifier))
 
 
-def sizes(contents: Contents, file: str, style_dim: int = STYLE_DIM) -> tuple[LatentClassifierConfig, engine.Table]:
-    """The config of the file's classifier, and its table. Raises CheckpointError if there is too little to tell."""
+def sizes(contents: Contents, file: str, style_dim: int | None) -> tuple[LatentClassifierConfig, engine.Table]:
+    """The config of the file's classifier, and its table. style_dim: D; None guesses: 512, or less where that cannot be.
+
+    Raises CheckpointError if there is too little to tell.
+    """
     state = contents.classifier or {}
     layers, count = (
         votes.length(state, "fcs."),
@@ -87,10 +91,11 @@ def sizes(contents: Contents, file: str, style_dim: int = STYLE_DIM) -> tuple[La
     names = (
         CELEBA_ATTRIBUTES if count == len(CELEBA_ATTRIBUTES) else tuple(f"attribute_{i}" for i in range(max(count, 1)))
     )
-    config = LatentClassifierConfig(1, style_dim, names, widths=(1,) * max(layers, 1))
+    config = LatentClassifierConfig(1, STYLE_DIM, names, widths=(1,) * max(layers, 1))
     table = editing.latent_classifier(len(config.widths), len(names))
     shapes = engine.shapes(table, state)
     inputs = votes.vote(shapes, ("layers.0.kernel", 0))
+    style_dim = style_dim or math.gcd(inputs or STYLE_DIM, STYLE_DIM)
     if inputs is not None and inputs % style_dim:
         raise CheckpointError.explain(
             file,
@@ -100,6 +105,7 @@ def sizes(contents: Contents, file: str, style_dim: int = STYLE_DIM) -> tuple[La
         )
     found = {
         "num_styles": inputs and inputs // style_dim,
+        "style_dim": style_dim,
         "widths": tuple(
             votes.vote(shapes, (f"layers.{layer}.kernel", 1), (f"layers.{layer}.bias", 0))
             for layer in range(max(layers, 1))

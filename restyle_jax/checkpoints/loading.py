@@ -58,12 +58,12 @@ def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_ty
             expected=detect.EXPECTED,
             remedy="start an encoder from it with restyle_jax.load_trunk(path, encoder)",
         )
-    if contents.classifier is not None and contents.generator is None:
+    if contents.kind in (detect.CLASSIFIER, detect.EDIT) and contents.generator is None:
         raise CheckpointError.explain(
             container.path,
             found=f"a {contents.kind}",
             expected=detect.EXPECTED,
-            remedy="read it with restyle_jax.checkpoints.latent_classifier.load_classifier",
+            remedy="read it with load_classifier or load_editor of restyle_jax.checkpoints",
         )
     return _Loader(contents, container.path, dtype).model(encoder_type)
 

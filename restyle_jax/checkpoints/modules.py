@@ -11,6 +11,7 @@ from flax import nnx
 from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
+from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 
@@ -22,6 +23,7 @@ NETWORKS: dict[type, Any] = {
     DiscriminatorConfig: Discriminator,
     AttributeConfig: AttributeNetwork,
     LatentClassifierConfig: LatentClassifier,
+    EditTransformerConfig: EditTransformer,
 }
 
 M = TypeVar("M", bound=nnx.Module)

@@ -23,6 +23,7 @@ from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
+from restyle_jax.nets.edit_transformer import EditTransformerConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
 from restyle_jax.nets.latent_classifier import LatentClassifierConfig
@@ -31,11 +32,13 @@ from restyle_jax.refine import Geometry
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-ROLES, ATTRIBUTES, CLASSIFIER = ("generator", "encoder", "discriminator"), "attributes", "classifier"
+ROLES = ("generator", "encoder", "discriminator")
+ATTRIBUTES, CLASSIFIER, EDITOR = "attributes", "classifier", "editor"
 # Networks that are no part of a model, and have a directory of their own.
 ALONE = {
     ATTRIBUTES: (AttributeConfig, "an attribute network"),
     CLASSIFIER: (LatentClassifierConfig, "a latent classifier"),
+    EDITOR: (EditTransformerConfig, "a network for edits by reference"),
 }
 CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig}
 CONFIGS |= {role: config for role, (config, _) in ALONE.items()}

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from restyle_jax.checkpoints import latent_classifier, native, opts, sizes
+from restyle_jax.checkpoints import edit_transformer, latent_classifier, native, opts, sizes
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
+from restyle_jax.nets.edit_transformer import EditTransformerConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import GeneratorConfig, architecture
 from restyle_jax.nets.latent_classifier import LatentClassifierConfig
@@ -69,8 +70,11 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         name, config, table = sizes.trunk(contents, file)
         add("trunk", {"trunk": name, "in_channels": config.in_channels, "width": config.width}, table)
     if contents.classifier is not None:
-        config, table = latent_classifier.sizes(contents, file)
+        config, table = latent_classifier.sizes(contents, file, None)
         add("classifier", _describe_classifier(config), table)
+    if contents.editor is not None:
+        config, table = edit_transformer.sizes(contents, file, "unknown")
+        add("editor", _describe_editor(config), table)
     average = contents.average
     if generator is not None and average is None:
         missing.append("latent_avg")
@@ -106,6 +110,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "discriminator": _describe_discriminator,
         native.ATTRIBUTES: _describe_attributes,
         native.CLASSIFIER: _describe_classifier,
+        native.EDITOR: _describe_editor,
     }
     reports = {}
     for role, network in networks.items():
@@ -173,6 +178,10 @@ def _describe_classifier(config: LatentClassifierConfig) -> dict[str, Any]:
         "embedding": config.embedding,
         "attributes": list(config.attributes),
     }
+
+
+def _describe_editor(config: EditTransformerConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ("attribute", "num_styles", "style_dim", "heads", "hidden", "form")}
 
 
 def _describe_encoder(contents: Contents, file: str) -> tuple[dict[str, Any], engine.Table]:

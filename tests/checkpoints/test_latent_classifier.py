@@ -104,7 +104,7 @@ def test_damaged_files_are_named(tmp_path: Path):
     few = official.write(tmp_path / "b.pt", {"fcs.0.weight": whole["fcs.0.weight"]})
     with pytest.raises(rs.CheckpointError, match="too few to tell its size"):
         load_classifier(few, style_dim=8)
-    with pytest.raises(rs.CheckpointError, match=r"checkpoints\.latent_classifier"):
+    with pytest.raises(rs.CheckpointError, match="load_classifier or load_editor"):
         rs.load(official.write(tmp_path / "c.pt", whole))
     other = official.write(tmp_path / "d.pt", official.checkpoint("BackboneEncoder"))
     with pytest.raises(

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from restyle_jax.convert.engine import Entry, Row
+from restyle_jax.convert.engine import Entry, Row, prefixed
 from restyle_jax.convert.tables.layers import dense
+from restyle_jax.convert.tables.style_transformer import decoder_layer
 from restyle_jax.convert.transforms import LINEAR, VECTOR
 
 
@@ -17,3 +18,8 @@ def _heads(ours: str, theirs: str, count: int) -> Iterator[Entry]:
     for index in range(count):
         yield Row(f"{ours}.kernel", f"{theirs}.{index}.weight", LINEAR, index)
         yield Row(f"{ours}.bias", f"{theirs}.{index}.bias", VECTOR, index)
+
+
+def edit_transformer() -> list[Entry]:
+    """`EditTransformerEncoder` in state-dict order."""
+    return prefixed(decoder_layer(), ours="layer.", theirs="transformerlayer.")
