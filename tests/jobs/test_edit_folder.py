@@ -131,10 +131,10 @@ def test_everything_equals_the_python_interface(tmp_path: Path, direction: Path,
     population = np.concatenate(
         list(pictures_of_generator(*model.require_generator(), made, seed=edit_measures.SPREAD_SEED, batch_size=BATCH))
     )
-    spread = readings(net.config, describe(net, to_float(population))).values.std(axis=0)
-    changes = np.stack([(part.values - found[0].values) / spread for part in found[1:]])  # [strength, photo, attribute]
-    hat = found[0].names.index("hat=cap")
-    others = [i for i, attribute in enumerate(found[0].attributes) if attribute != "hat"]
+    spread = readings(net.config, describe(net, to_float(population))).std(axis=0)
+    changes = np.stack([(part - found[0]) / spread for part in found[1:]])  # [strength, photo, attribute]
+    hat = list(net.config.columns).index("hat=cap")
+    others = [i for i, attribute in enumerate(net.config.columns.values()) if attribute != "hat"]
     for j, entry in enumerate(report["mean"]):
         assert entry["strength"] == STRENGTHS[j]
         np.testing.assert_allclose(entry["attributes"]["target"], changes[j, :, hat].mean(), atol=2e-3)
