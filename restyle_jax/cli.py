@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from data_pipelines.folder import ImageError
 from restyle_jax.commands.arguments import Parser, failed, say
 from restyle_jax.commands.data import add_data
+from restyle_jax.commands.directions import add_directions
+from restyle_jax.commands.edit import add_edit
 from restyle_jax.commands.evaluate import add_eval
 from restyle_jax.commands.evaluate_generator import add_eval_generator
 from restyle_jax.commands.files import add_convert, add_export, add_inspect
@@ -56,14 +58,16 @@ def _message(error: Exception) -> str:
 def _parser() -> Parser:
     parser = Parser(
         prog="restyle",
-        description="Invert photos into StyleGAN's latent space with ReStyle, pSp and e4e, and train such encoders, on CPU, "
-        "GPU or TPU.",
+        description="Invert photos into StyleGAN's latent space with ReStyle, pSp and e4e, edit them there, and train such "
+        "encoders, on CPU, GPU or TPU.",
         epilog="`restyle <command> --help` explains a command.",
     )
     commands = parser.add_subparsers(title="commands", metavar="<command>", required=True)
     for declare in (
         add_invert,
         add_generate,
+        add_edit,
+        add_directions,
         add_convert,
         add_export,
         add_inspect,

@@ -1,5 +1,6 @@
-"""Pictures of results: grids with captions and heat maps of change. Pure functions from numpy arrays to u8[H, W, 3]."""
+"""Pictures of results: grids with captions, heat maps of change and animations. Pure functions from numpy arrays to u8[H, W, 3]."""
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -122,6 +123,20 @@ def change_figure(change: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     draw.line((MARGIN, base, right, base), fill=FAINT_INK)
     _colour_scale(bars, top, base + line, line, font)
     return np.concatenate([maps, np.asarray(bars)])
+
+
+def there_and_back(frames: Sequence[np.ndarray], milliseconds: int) -> bytes:
+    """An endless GIF that shows N > 1 pictures u8[H, W, 3] forwards and then backwards, each for `milliseconds`.
+
+    All frames share one palette, made of the first, the middle and the last, so that colours that stay do not flicker.
+    """
+    sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
+    palette = Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT)
+    shown = [Image.fromarray(frame).quantize(palette=palette) for frame in frames]
+    shown += shown[-2:0:-1]
+    file = io.BytesIO()
+    shown[0].save(file, "GIF", save_all=True, append_images=shown[1:], duration=milliseconds, loop=0)
+    return file.getvalue()
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

@@ -23,10 +23,14 @@ def failed(message: str) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes options by their full names only and answers an unknown one with the nearest that there is."""
+    """A parser that takes options by their full names only and answers an unknown one with the nearest that there is.
+
+    Lists of numbers may begin with a minus sign (`--strengths -3,0,3`), which argparse otherwise takes for an option.
+    """
 
     def __init__(self, **settings: Any):
         super().__init__(**{**settings, "allow_abbrev": False})
+        self._negative_number_matcher = re.compile(r"-[.\d]")
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         args = sys.argv[1:] if args is None else list(args)

@@ -68,6 +68,17 @@ class AttributeConfig:
         """Number of outputs in all: one for a scalar, two for an angle, one for each value of a choice."""
         return len(self.scalars) + 2 * len(self.angles) + sum(len(values) for _, values in self.choices)
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Names of what `readings` gives, and the attribute that each belongs to, in their order.
+
+        "smile" for a scalar as it is, "light (cosine)" and "light (sine)" for an angle, "glasses=round" for the log-odds of a value
+        of a choice. A choice of two values has one column, that of the second.
+        """
+        columns = {name: name for name, *_ in self.scalars}
+        columns |= {f"{name} ({part})": name for name in self.angles for part in ("cosine", "sine")}
+        return columns | {f"{name}={value}": name for name, values in self.choices for value in values[_told(values)]}
+
 
 class Attributes(NamedTuple):
     """What is in B pictures.
@@ -164,6 +175,22 @@ def describe(network: AttributeNetwork, images: jax.Array | np.ndarray) -> Attri
 @functools.partial(jax.jit, static_argnames="graph")
 def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.Array) -> Attributes:
     return nnx.merge(graph, state, copy=True)(x)
+
+
+def readings(config: AttributeConfig, found: Attributes) -> np.ndarray:
+    """What was found in B pictures as numbers f32[B, columns], see `AttributeConfig.columns`."""
+    angles = found.angles.reshape(len(found.angles), 2 * len(config.angles))
+    columns = [np.asarray(found.scalars), np.asarray(angles)]
+    for name, values in config.choices:
+        logits = np.asarray(found.choices[name])
+        others = [jax.nn.logsumexp(np.delete(logits, i, axis=1), axis=1) for i in range(len(values))]
+        columns.append((logits - np.stack(others, axis=1))[:, _told(values)])
+    return np.concatenate(columns, axis=1, dtype=np.float32)
+
+
+def _told(values: tuple[str, ...]) -> slice:
+    """The values of a choice that have a column."""
+    return slice(1, None) if len(values) == 2 else slice(None)
 
 
 def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:

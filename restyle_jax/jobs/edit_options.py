@@ -1,0 +1,103 @@
+"""What an editing job is asked to do: the kind of edit, its settings and their identity."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs.options import fingerprint
+from restyle_jax.jobs.outputs import Setting
+
+
+@dataclass(frozen=True)
+class Along:
+    """Move along a direction: `component`, by number from 0 or by name, of those in a file; `layers` instead of its own."""
+
+    file: Path
+    component: str | None = None
+    layers: str | None = None
+
+    @property
+    def files(self) -> dict[Path, str]:
+        return {self.file: "a file with directions, such as `restyle directions fit` writes"}
+
+
+@dataclass(frozen=True)
+class Towards:
+    """Move towards an attribute (`value` 1) or away from it (0), each code in a direction of its own (`edit.label`)."""
+
+    attribute: str
+    value: int
+    classifier: Path
+    order: Literal[1, 2] = 1
+    normalise: Literal["token", "global"] = "token"
+    updates: int = 1
+    layers: str | None = None
+
+    @property
+    def files(self) -> dict[Path, str]:
+        return {self.classifier: "a latent classifier"}
+
+
+@dataclass(frozen=True)
+class Like:
+    """Take over an attribute of reference photos; strength 1 is what the editor makes, 0.5 half way."""
+
+    references: tuple[Path, ...]
+    attribute: str
+    editor: Path
+
+    @property
+    def files(self) -> dict[Path, str]:
+        return {self.editor: "an editor for references", **dict.fromkeys(self.references, "a photo as reference")}
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """What to do with which checkpoint, and what to measure.
+
+    strengths: of the edited pictures. morph: the strengths at the ends of an animation. target: the attribute that the edit
+    means, for the measures; None where `request` says it, or if it is not known. attributes, classifier, identity_weights: the
+    networks that measure. steps: refinements, where photos are inverted. `batch_size` changes the speed only.
+    """
+
+    checkpoint: Path
+    request: Along | Towards | Like
+    strengths: tuple[float, ...]
+    morph: tuple[float, float] | None = None
+    target: str | None = None
+    attributes: Path | None = None
+    classifier: Path | None = None
+    identity_weights: Path | None = None
+    steps: int = 5
+    batch_size: int = 4
+    dtype: str = "float32"
+    overwrite: bool = False
+
+    def description(self) -> dict[str, Setting]:
+        """The settings that results depend on, for people to read."""
+        own = {key: getattr(self, key) for key in (field.name for field in dataclasses.fields(self))}
+        for key in ("request", "batch_size", "overwrite"):
+            own.pop(key)
+        settings = {**own, "edit": type(self.request).__name__.lower(), **dataclasses.asdict(self.request)}
+        return {key: _setting(value) for key, value in settings.items()}
+
+    def identity(self) -> dict[str, Setting]:
+        """The same with hashes of the files: two runs may share an output folder only if these agree.
+
+        Raises CheckpointError if the checkpoint or a file of the edit cannot be read.
+        """
+        for file, expected in self.request.files.items():
+            if not file.exists():
+                raise CheckpointError.explain(
+                    file, found="no such file", expected=expected, remedy="check the path and its ending"
+                )
+        files = [self.checkpoint, *self.request.files]
+        return {**self.description(), "files": " ".join(fingerprint(file) for file in files)}
+
+
+def _setting(value: object) -> Setting:
+    if isinstance(value, tuple):
+        return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,0 +1,66 @@
+"""What an editing job has finished so far: one file for each photo, whose appearance makes it count."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from restyle_jax.jobs.outputs import OutputError, OutputFolder
+
+
+@dataclass(frozen=True)
+class Edited:
+    """One finished photo.
+
+    name: the photo's. output: the name of its pictures. checksum: of what was edited. values: {judge: f32[1 + n, attributes]}
+    before and after each of n edits, as lists. identity: n similarities, if they were measured.
+    """
+
+    name: str
+    output: str
+    checksum: int
+    values: Mapping[str, list[list[float]]]
+    identity: list[float] | None
+
+
+class EditRecords:
+    """The finished photos of an output folder, by name. Raises OutputError if the records are damaged."""
+
+    def __init__(self, folder: OutputFolder):
+        self._folder = folder
+        self.edited: dict[str, Edited] = {}
+        self._files: dict[str, Path] = {}
+        for path in sorted(self._place.glob("*.npz")):
+            try:
+                with np.load(path) as file:
+                    edited = Edited(**json.loads(str(file["about"])))
+            except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+                raise OutputError(
+                    f"{folder.root}: its record of finished photos is damaged ({error}). Choose another --output, or start "
+                    "again with --overwrite."
+                ) from error
+            self._add(path, edited)
+
+    @property
+    def _place(self) -> Path:
+        return self._folder.work / "edited"
+
+    def _add(self, path: Path, edited: Edited) -> None:
+        self.edited[edited.name] = edited
+        self._files[edited.name] = path
+
+    def commit(self, edited: Edited, codes: np.ndarray) -> None:
+        """Record a finished photo and its edited codes f32[n, ...]."""
+        path = self._place / f"{len(self.edited):08d}.npz"
+        with self._folder.writing_npz(path) as add:
+            add("about", np.array(json.dumps(asdict(edited))))
+            add("codes", codes)
+        self._add(path, edited)
+
+    def codes(self, name: str) -> np.ndarray:
+        """The edited codes of a finished photo."""
+        with np.load(self._files[name]) as file:
+            return file["codes"]
