@@ -12,6 +12,8 @@ from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
+from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwork
 
 # The network that each config describes.
 NETWORKS: dict[type, Any] = {
@@ -20,6 +22,8 @@ NETWORKS: dict[type, Any] = {
     EncoderConfig: Encoder,
     DiscriminatorConfig: Discriminator,
     AttributeConfig: AttributeNetwork,
+    IdentityConfig: IdentityNetwork,
+    PerceptualConfig: PerceptualNetwork,
 }
 
 M = TypeVar("M", bound=nnx.Module)

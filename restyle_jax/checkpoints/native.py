@@ -25,13 +25,17 @@ from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
+from restyle_jax.nets.identity import IdentityConfig
+from restyle_jax.nets.small_perceptual import PerceptualConfig
 from restyle_jax.refine import Geometry
 
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
-ROLES, ATTRIBUTES = ("generator", "encoder", "discriminator"), "attributes"
-CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig, ATTRIBUTES: AttributeConfig}
+ROLES = ("generator", "encoder", "discriminator")
+# Networks beside a model, each alone in its directory.
+AUXILIARY: dict[str, Any] = {"attributes": AttributeConfig, "identity": IdentityConfig, "perceptual": PerceptualConfig}
+CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig, **AUXILIARY}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -78,7 +82,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
-    present = {role: config[role] for role in (*ROLES, ATTRIBUTES) if config.get(role) is not None}
+    present = {role: config[role] for role in (*ROLES, *AUXILIARY) if config.get(role) is not None}
     kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
     if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
         name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
@@ -130,12 +134,12 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     """The model in a directory of our format. Raises CheckpointError listing everything that does not fit."""
     config = read_config(directory)
     networks = configs(config, directory)
-    if ATTRIBUTES in networks:
+    if beside := [role for role in AUXILIARY if role in networks]:
         raise CheckpointError.explain(
             directory,
-            found="an attribute network",
+            found=f"an auxiliary network ({', '.join(beside)})",
             expected="a generator, an encoder or a discriminator",
-            remedy="give a model, or read this one with restyle_jax.checkpoints.attributes.load_attributes",
+            remedy="give a model, or read this one with restyle_jax.checkpoints.auxiliary.load_auxiliary",
         )
     frame = geometry(config, directory)
     others: dict[str, engine.Target] = {}

@@ -1,5 +1,6 @@
 """What a checkpoint is, without building a model or reading its numbers."""
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -100,7 +101,9 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "generator": _describe_generator,
         "encoder": _describe_config_of_encoder,
         "discriminator": _describe_discriminator,
-        native.ATTRIBUTES: _describe_attributes,
+        "attributes": _describe_attributes,
+        "identity": dataclasses.asdict,
+        "perceptual": dataclasses.asdict,
     }
     reports = {}
     for role, network in networks.items():

@@ -13,8 +13,8 @@ from restyle_jax.train import fields
 from restyle_jax.train.config import Run
 
 TRAIN = """\
-EXPERIMENT is a Python file with a variable config = EncoderTraining(...), StyleGANTraining(...) or
-AttributeTraining(...); the folder experiments/ of the source code has one for every published
+EXPERIMENT is a Python file with a variable config = EncoderTraining(...), StyleGANTraining(...),
+AttributeTraining(...) or IdentityTraining(...); the folder experiments/ of the source code has one for every published
 setting, and its first lines say what it needs and what comes out. It is executed, as any program
 of yours. Every setting in it can be changed for one run by the option of the same name
 (--learning-rate 5e-5 for learning_rate).
