@@ -41,10 +41,10 @@ class PerceptualNetwork(PerceptualDistance):
         """See `PerceptualDistance`; pictures have the resolution of the config."""
         return tuple(unit_norm(y) for y in self.trunk.maps(x))
 
-    def differences(self, y: jax.Array, x: jax.Array) -> jax.Array:
-        """What the weights weigh: f32[B, C], mean squared differences of the C channels of all layers, one after the other."""
-        pairs = zip(self.features(y), self.features(x), strict=True)
-        return jnp.concatenate([jnp.square(p - q).mean(axis=(1, 2)) for p, q in pairs], axis=-1)
+    def differences(self, a: tuple[jax.Array, ...], b: tuple[jax.Array, ...]) -> jax.Array:
+        """What the weights weigh, between two results of `features`: f32[B, C], mean squared differences of the C channels of all
+        layers, one after the other."""
+        return jnp.concatenate([jnp.square(p - q).mean(axis=(1, 2)) for p, q in zip(a, b, strict=True)], axis=-1)
 
 
 def on_trunk(network: SmallTrunk, weights: np.ndarray) -> PerceptualNetwork:
