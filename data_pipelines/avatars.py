@@ -102,7 +102,8 @@ class AvatarSource:
             raise ValueError(f"{count} pictures: expected 1 to {2**31 * PICTURES_PER_IDENTITY}")
         if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
             raise ValueError(f"resolution {resolution}: expected {RESOLUTIONS[0]} to {RESOLUTIONS[1]} pixels")
-        self.split, self.resolution, self._count = split, resolution, count
+        self.split: Literal["train", "test"] = split
+        self.resolution, self._count = resolution, count
 
     def __len__(self) -> int:
         return self._count

@@ -3,7 +3,7 @@
     found = triplets(AvatarSource("train", 100, 64), seed=0)
     found.nearer[3]  # looks more like found.original[3] than found.farther[3] does
 
-Strengths go from 0 (nothing happens) to 1, by the same kind in proportion (quality of compression: geometrically). At 1 a
+Strengths go from 0 (next to nothing happens) to 1, by the same kind in proportion (quality of compression: geometrically). At 1 a
 picture of 64 px is blurred by a standard deviation of 2 px, has noise of a standard deviation of 0.15 of the range of values, is
 moved by 6 px, has its colour moved by 0.3 of the range, is bent by 3 px (root mean square), is compressed by JPEG at quality 8,
 or shows another face: identity factors that are numbers are those of another identity, everything else remains. Within a kind

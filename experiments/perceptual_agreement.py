@@ -30,7 +30,7 @@ def main() -> None:
 
 def report(network: PerceptualNetwork, pictures: int) -> list[str]:
     """The table, line by line."""
-    drawn = triplets(AvatarSource("test", pictures, network.size), seed=1)
+    drawn = triplets(AvatarSource("test", pictures, network.config.resolution), seed=1)
     weights = np.concatenate([np.asarray(part[...]) for part in network.weights])
     nearer, farther = differences(network, drawn)
     x = drawn.original.astype(np.float32)

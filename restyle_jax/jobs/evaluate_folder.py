@@ -106,7 +106,7 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
             if network.size is not None and (preparation.height, preparation.width) != (network.size, network.size):
                 networks.pop(name)
                 left_out[name] = (
-                    f"its network takes pictures of {network.size} x {network.size}, and these have {preparation.height} x "
+                    f"its network takes pictures of {network.size} x {network.size}, and these pictures have {preparation.height} x "
                     f"{preparation.width}"
                 )
             kind, own = OWN[name]

@@ -8,7 +8,7 @@ from einops import rearrange, reduce
 from flax import nnx
 
 from restyle_jax.nets.residual import conv
-from restyle_jax.ops.layers import leaky_relu
+from restyle_jax.ops.layers import at_least_float32, leaky_relu
 
 GROUP = 8  # channels that are normalised together
 
@@ -80,7 +80,7 @@ class SmallTrunk(nnx.Module):
         for block in self.blocks:
             seen.append(leaky_relu(block.norm1(x)))
             x = block(x)
-        return tuple(y.astype(jnp.float32) for y in (*seen, leaky_relu(self.norm(x))))
+        return tuple(at_least_float32(y) for y in (*seen, leaky_relu(self.norm(x))))
 
 
 class GatheringTrunk(SmallTrunk):
