@@ -106,8 +106,8 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
             if network.size is not None and (preparation.height, preparation.width) != (network.size, network.size):
                 networks.pop(name)
                 left_out[name] = (
-                    f"its network takes pictures of {network.size} x {network.size}, and these pictures have {preparation.height} x "
-                    f"{preparation.width}"
+                    f"its network takes pictures of {network.size} x {network.size}, and these pictures have "
+                    f"{preparation.height} x {preparation.width}"
                 )
             kind, own = OWN[name]
             if isinstance(network, kind):

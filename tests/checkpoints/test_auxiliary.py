@@ -27,8 +27,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_everything_comes_back(saved: Path):
-    for network, folder in ((identity(), "face"), (perceptual(), "distance")):
-        again = load_auxiliary(type(network), saved / folder)
+    found_again = load_auxiliary(IdentityNetwork, saved / "face"), load_auxiliary(PerceptualNetwork, saved / "distance")
+    for network, again in zip((identity(), perceptual()), found_again, strict=True):
         assert type(again) is type(network) and again.config == network.config and again.size == 16
         expected, found = flat_arrays(network), flat_arrays(again)
         assert found.keys() == expected.keys()

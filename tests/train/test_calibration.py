@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -52,8 +53,8 @@ def test_a_network_is_made_and_measured(tmp_path: Path):
     assert weights.min() >= 0 and weights.max() > 0
     # Two different avatars are half apart, as said.
     drawn = avatar_perceptual.triplets(avatar_perceptual.AvatarSource("train", 80, 16), seed=0)
-    images = drawn.original.astype(np.float32) / 127.5 - 1
-    assert float(again(images, np.roll(images, 4, axis=0)).mean()) == pytest.approx(0.5, rel=1e-3)
+    images = jnp.asarray(drawn.original, jnp.float32) / 127.5 - 1
+    assert float(again(images, jnp.roll(images, 4, axis=0)).mean()) == pytest.approx(0.5, rel=1e-3)
     lines = [line.split() for line in perceptual_agreement.report(again, 60)]
     assert lines[0] == ["distortions", "pairs", "L2", "equal", "calibrated"]
     one, two = lines[-2], lines[-1]
