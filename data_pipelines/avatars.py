@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -101,7 +102,8 @@ class AvatarSource:
             raise ValueError(f"{count} pictures: expected 1 to {2**31 * PICTURES_PER_IDENTITY}")
         if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
             raise ValueError(f"resolution {resolution}: expected {RESOLUTIONS[0]} to {RESOLUTIONS[1]} pixels")
-        self.split, self.resolution, self._count = split, resolution, count
+        self.split: Literal["train", "test"] = split
+        self.resolution, self._count = resolution, count
 
     def __len__(self) -> int:
         return self._count
@@ -150,6 +152,51 @@ class KeptAvatars(AvatarSource):
         """See `source.Source`."""
         picture = Image.fromarray(self.pictures[index])
         return picture, picture
+
+
+class IdentityPairs:
+    """Pairs of different pictures of one identity, from the avatars of a split; see `source.Source`.
+
+    Pair i shows identity i mod `identities`, counted in the split: so neighbours show different ones. There are
+    as many pairs of each as its pictures make, six.
+
+    Raises:
+      ValueError: the avatars are fewer than two identities with all of their pictures.
+    """
+
+    paired = True
+
+    def __init__(self, avatars: AvatarSource) -> None:
+        self.identities = len(avatars) // PICTURES_PER_IDENTITY
+        if self.identities < 2:
+            raise ValueError(
+                f"{len(avatars)} pictures: expected at least {2 * PICTURES_PER_IDENTITY}, all those of two identities"
+            )
+        self._avatars = avatars
+        self._choices = list(combinations(range(PICTURES_PER_IDENTITY), 2))
+
+    def __len__(self) -> int:
+        return self.identities * len(self._choices)
+
+    def pictures(self, index: int) -> tuple[int, int]:
+        """The numbers of the two pictures among the avatars."""
+        choice, identity = divmod(index, self.identities)
+        first, second = self._choices[choice]
+        return identity * PICTURES_PER_IDENTITY + first, identity * PICTURES_PER_IDENTITY + second
+
+    def name(self, index: int) -> str:
+        """Identity and pictures, such as `0000000007_1_3.png`."""
+        first, second = (self._avatars.name(picture) for picture in self.pictures(index))
+        return f"{first.removesuffix('.png')}_{second.rpartition('_')[2]}"
+
+    def head(self, index: int) -> tuple[tuple[int, int], str]:
+        """See `source.Source`."""
+        return self._avatars.head(index)
+
+    def open(self, index: int) -> tuple[Image.Image, Image.Image]:
+        """See `source.Source`."""
+        first, second = (self._avatars.open(picture)[0] for picture in self.pictures(index))
+        return first, second
 
 
 def layout(resolution: int, count: int) -> Layout:

@@ -13,7 +13,9 @@ from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
+from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwork
 from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 
 # The network that each config describes.
@@ -26,6 +28,8 @@ NETWORKS: dict[type, Any] = {
     AttributeConfig: AttributeNetwork,
     LatentClassifierConfig: LatentClassifier,
     EditTransformerConfig: EditTransformer,
+    IdentityConfig: IdentityNetwork,
+    PerceptualConfig: PerceptualNetwork,
 }
 
 M = TypeVar("M", bound=nnx.Module)

@@ -25,19 +25,23 @@ from restyle_jax.nets import generators, image_encoders
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.edit_transformer import EditTransformerConfig
+from restyle_jax.nets.identity import IdentityConfig
 from restyle_jax.nets.latent_classifier import LatentClassifierConfig
+from restyle_jax.nets.small_perceptual import PerceptualConfig
 from restyle_jax.refine import Geometry
 
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
 ROLES = ("generator", "encoder", "discriminator")
-ATTRIBUTES, CLASSIFIER, EDITOR = "attributes", "classifier", "editor"
+ATTRIBUTES, CLASSIFIER, EDITOR, IDENTITY, PERCEPTUAL = "attributes", "classifier", "editor", "identity", "perceptual"
 # Networks that are no part of a model, and have a directory of their own.
 ALONE = {
     ATTRIBUTES: (AttributeConfig, "an attribute network"),
     CLASSIFIER: (LatentClassifierConfig, "a latent classifier"),
     EDITOR: (EditTransformerConfig, "a network for edits by reference"),
+    IDENTITY: (IdentityConfig, "an identity network"),
+    PERCEPTUAL: (PerceptualConfig, "a perceptual network"),
 }
 ARCHITECTURES = {"generator": generators.ARCHITECTURES, "encoder": image_encoders.ARCHITECTURES}
 UNNAMED = {"generator": "stylegan2", "encoder": "style_heads"}  # the architectures in folders that do not say it

@@ -1,5 +1,6 @@
 """What a checkpoint is, without building a model or reading its numbers."""
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -112,6 +113,8 @@ def _own_report(directory: Path) -> dict[str, Any]:
         native.ATTRIBUTES: _describe_attributes,
         native.CLASSIFIER: _describe_classifier,
         native.EDITOR: _describe_editor,
+        native.IDENTITY: dataclasses.asdict,
+        native.PERCEPTUAL: dataclasses.asdict,
     }
     reports = {}
     for role, network in networks.items():

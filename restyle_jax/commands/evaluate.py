@@ -21,8 +21,10 @@ Writes DIR/metrics.json: after every refinement step, the means over all test pi
 values of each, of
   l2, l2_uint8      mean squared error in [-1, 1], before and after rounding to bytes
   psnr, psnr_uint8  10 log10(4 / l2); tables made with 10 log10(2 / l2) are 3.01 dB lower
-  lpips             LPIPS v0.1, if both of its files are given
-  id                similarity of IR-SE50 face features, if their file is given
+  lpips             LPIPS v0.1, if both of its files are given; or the distance of a network
+                    made by experiments/avatar_perceptual.py, if its folder is given for the trunk
+  id                similarity of IR-SE50 face features, if their file is given; or of a network
+                    trained by experiments/avatar_identity.py, if its folder is given instead
 with the number of pictures, the settings and versions, and what was left out for which reason.
 Pictures are compared at the size of the encoder's input. The test split of --data is used, or all
 pictures of a plain folder. The exit status is 1 if some pictures could not be read.
@@ -55,9 +57,9 @@ def add_eval(commands: Any) -> None:
         "--lpips-net", choices=("alex", "vgg", "squeeze"), default="alex", help="network of LPIPS (default: alex)"
     )
     for flag, what in (
-        ("--lpips-trunk-weights", "torchvision's file of that network"),
+        ("--lpips-trunk-weights", "torchvision's file of that network, or the folder of one of ours"),
         ("--lpips-linear-weights", "linear layers of LPIPS v0.1 for it"),
-        ("--identity-weights", "model_ir_se50.pth"),
+        ("--identity-weights", "model_ir_se50.pth, or the folder of a network of ours"),
     ):
         evaluate.add_argument(flag, type=Path, metavar="FILE", help=what)
     add_computing(evaluate)
@@ -75,9 +77,9 @@ def _eval(parsed: argparse.Namespace) -> int:
         task=parsed.task,
         dtype=parsed.dtype,
         lpips_net=parsed.lpips_net,
-        lpips_trunk_weights=parsed.lpips_trunk_weights,
+        lpips_trunk_weights=parsed.lpips_trunk_weights and model_in(parsed.lpips_trunk_weights),
         lpips_linear_weights=parsed.lpips_linear_weights,
-        identity_weights=parsed.identity_weights,
+        identity_weights=parsed.identity_weights and model_in(parsed.identity_weights),
         overwrite=parsed.overwrite,
     )
     metrics = evaluate_folder(parsed.output, options, say)

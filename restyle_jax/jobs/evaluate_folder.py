@@ -18,7 +18,7 @@ from data_pipelines.loader import evaluation_batches
 from data_pipelines.preparation import Preparation
 from data_pipelines.source import open_split
 from restyle_jax import refine
-from restyle_jax.checkpoints.networks import load_face, load_lpips
+from restyle_jax.checkpoints.auxiliary import load_identity, load_perceptual
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
 from restyle_jax.jobs.options import fingerprint, load_model
@@ -26,7 +26,8 @@ from restyle_jax.jobs.outputs import OutputFolder, Setting
 from restyle_jax.losses.reconstruction import l2
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.model import Model
-from restyle_jax.nets.face import PICTURE
+from restyle_jax.nets.identity import IdentityNetwork
+from restyle_jax.nets.small_perceptual import PerceptualNetwork
 
 PRODUCTS = ("metrics.json",)
 PEAK = 4.0  # square of the range of values, which is 2
@@ -41,6 +42,19 @@ DEFINITIONS = {
     "id": "cosine similarity of ArcFace IR-SE50 features of the fixed face crop, the network of the identity loss; published "
     "tables use MTCNN alignment and CurricularFace, and do not compare",
 }
+# With networks of ours, the same names mean something else.
+OWN = {
+    "lpips": (
+        PerceptualNetwork,
+        "the distance of the perceptual network in the directory that the settings name; does not compare "
+        "with LPIPS v0.1",
+    ),
+    "id": (
+        IdentityNetwork,
+        "cosine similarity of the features of the identity network in the directory that the settings name; "
+        "does not compare with ArcFace",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,7 @@ class EvalOptions:
     """What to evaluate, and with which networks. LPIPS and ID are measured if their files are given.
 
     data: a prepared data set, a folder with `test/` inside, or a plain folder, all of whose pictures are test pictures.
+    lpips_trunk_weights, identity_weights: the published files, or directories with networks of ours.
     """
 
     checkpoint: Path
@@ -86,12 +101,17 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
         networks, left_out = _networks(options)
         model = load_model(options.checkpoint, options.dtype)
         preparation = _preparation(options, model)
-        if "id" in networks and (preparation.height, preparation.width) != (PICTURE, PICTURE):
-            networks.pop("id")
-            left_out["id"] = (
-                f"its network takes faces of {PICTURE} x {PICTURE}, and these pictures have {preparation.height} x "
-                f"{preparation.width}"
-            )
+        definitions = dict(DEFINITIONS)
+        for name, network in list(networks.items()):
+            if network.size is not None and (preparation.height, preparation.width) != (network.size, network.size):
+                networks.pop(name)
+                left_out[name] = (
+                    f"its network takes pictures of {network.size} x {network.size}, and these pictures have "
+                    f"{preparation.height} x {preparation.width}"
+                )
+            kind, own = OWN[name]
+            if isinstance(network, kind):
+                definitions[name] = own
         batches = evaluation_batches(source, preparation, batch_size=min(options.batch_size, len(source)))
         for name, reason in left_out.items():
             say(f"{name} is left out: {reason}.")
@@ -112,7 +132,7 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
             "count": len(images),
             "unreadable": unreadable,
             "left_out": left_out,
-            "definitions": {name: DEFINITIONS[name] for name in next(iter(images.values()))},
+            "definitions": {name: definitions[name] for name in next(iter(images.values()))},
             "height": preparation.height,
             "width": preparation.width,
             "settings": {**options.description(), "batch_size": options.batch_size},
@@ -129,16 +149,17 @@ def _means(images: dict[str, dict[str, list[float]]]) -> dict[str, list[float]]:
     return {name: np.mean([image[name] for image in images.values()], axis=0).tolist() for name in names}
 
 
-def _networks(options: EvalOptions) -> tuple[dict[str, nnx.Module], dict[str, str]]:
+def _networks(options: EvalOptions) -> tuple[dict[str, Any], dict[str, str]]:
     """The networks of the metrics whose files are given, and why the other metrics are left out."""
-    networks: dict[str, nnx.Module] = {}
+    networks: dict[str, Any] = {}
     left_out = {}
     if options.lpips_trunk_weights or options.lpips_linear_weights:
-        networks["lpips"] = load_lpips(options.lpips_net, options.lpips_trunk_weights, options.lpips_linear_weights)
+        files = options.lpips_trunk_weights, options.lpips_linear_weights
+        networks["lpips"] = load_perceptual(options.lpips_net, *files)
     else:
         left_out["lpips"] = "its weights were not given (--lpips-trunk-weights and --lpips-linear-weights)"
     if options.identity_weights:
-        networks["id"] = load_face(options.identity_weights)
+        networks["id"] = load_identity(options.identity_weights)
     else:
         left_out["id"] = "its weights were not given (--identity-weights)"
     return networks, left_out

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restyle_jax.train import attribute_config, checks, code_config, fields, stylegan_config
+from restyle_jax.train import avatar_config, checks, code_config, fields, identity_config, stylegan_config
 from restyle_jax.train.attribute_config import AttributeTraining
 from restyle_jax.train.code_config import LatentClassifierTraining, ReferenceEditTraining
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.identity_config import IdentityTraining
 from restyle_jax.train.stylegan_config import StyleGANTraining
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ KINDS: dict[str, type] = {
     "encoders": EncoderTraining,
     "generators": StyleGANTraining,
     "attribute networks": AttributeTraining,
+    "identity networks": IdentityTraining,
     "latent classifiers": LatentClassifierTraining,
     "edits by reference": ReferenceEditTraining,
 }
@@ -29,7 +31,8 @@ KINDS: dict[str, type] = {
 PROBLEMS: dict[type, Callable[[Any], list[str]]] = {
     EncoderTraining: checks.problems,
     StyleGANTraining: stylegan_config.problems,
-    AttributeTraining: attribute_config.problems,
+    AttributeTraining: avatar_config.problems,
+    IdentityTraining: identity_config.problems,
     LatentClassifierTraining: code_config.problems,
     ReferenceEditTraining: code_config.problems,
 }
@@ -70,8 +73,8 @@ def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
 
 
 def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
-    """Train what a configuration says; see `train_encoder`, `train_stylegan`, `train_attributes` and `train_on_codes` in this
-    package."""
+    """Train what a configuration says; see `train_encoder`, `train_stylegan`, `train_attributes`, `train_identity` and
+    `train_on_codes` in this package."""
     if isinstance(config, EncoderTraining):
         from restyle_jax.jobs.train_encoder import train_encoder
 
@@ -80,6 +83,10 @@ def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
         from restyle_jax.jobs.train_stylegan import train_stylegan
 
         return train_stylegan(config, workdir, **how)
+    if isinstance(config, IdentityTraining):
+        from restyle_jax.jobs.train_identity import train_identity
+
+        return train_identity(config, workdir, **how)
     if isinstance(config, AttributeTraining):
         from restyle_jax.jobs.train_attributes import train_attributes
 

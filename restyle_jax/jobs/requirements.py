@@ -26,6 +26,8 @@ RESNETS = {
         ("resnet50", "ResNet-50", "resnet50-0676ba61.pth"),
     )
 }
+# What may also be a directory that we wrote.
+DIRECTORIES = ("generator", "identity_weights", "lpips_trunk_weights")
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def _missing_files(config: EncoderTraining) -> Iterator[tuple[str, str]]:
         yield "checkpoint", f"{config.checkpoint}: there is no such file or folder. Check the path."
     for name, published in _needed(config):
         path: Path | None = getattr(config, name)
-        if name == "generator" and path is not None and path.is_dir():
-            continue  # a converted model, or the folder of a training run
+        if name in DIRECTORIES and path is not None and path.is_dir():
+            continue  # of our format, or the folder of a training run
         try:
             located(path, published)
         except CheckpointError as error:
@@ -97,7 +99,8 @@ def _needed(config: EncoderTraining) -> Iterator[tuple[str, Published]]:
         yield "trunk_weights", FACE if config.trunk == "irse50" else RESNETS.get(config.trunk, unknown)
     if config.lpips or config.lpips_crop:
         yield "lpips_trunk_weights", TRUNKS[config.lpips_net]
-        yield "lpips_linear_weights", LINEAR[config.lpips_net]
+        if not (config.lpips_trunk_weights and config.lpips_trunk_weights.is_dir()):
+            yield "lpips_linear_weights", LINEAR[config.lpips_net]
     if config.identity:
         yield "identity_weights", FACE
     if config.moco:

@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 
 from data_pipelines.loader import evaluation_batches, training_batches
-from restyle_jax.jobs.requirements import require
+from restyle_jax.jobs.requirements import DIRECTORIES, require
 from restyle_jax.jobs.training_data import fingerprint
 from restyle_jax.jobs.workdir import model_in
 from restyle_jax.train import distributed
@@ -39,7 +39,7 @@ def train_encoder(
     data = require(config)
     if connect is not None:
         distributed.connect(connect)
-    named = {"generator": config.generator, "checkpoint": config.checkpoint}
+    named = {name: getattr(config, name) for name in ("checkpoint", *DIRECTORIES)}
     config = dataclasses.replace(config, **{name: path and model_in(path) for name, path in named.items()})
     try:
         task = encoder_task(config)

@@ -8,22 +8,17 @@ direction it lies. The config names the outputs, so that a saved network explain
 import dataclasses
 import functools
 import math
-from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from einops import rearrange, reduce
 from flax import nnx
 
-from restyle_jax.nets.residual import conv
+from restyle_jax.nets.small_trunk import GatheringTrunk, check_sizes
 from restyle_jax.ops.layers import leaky_relu
 
-GROUP = 8  # channels that are normalised together
 CHUNK = 256  # pictures that are looked at together
-
-he_normal = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +42,9 @@ class AttributeConfig:
     features: int = 128
 
     def __post_init__(self) -> None:
-        if not self.widths or any(width < GROUP or width % GROUP for width in self.widths):
-            raise ValueError(f"widths {self.widths}: expected multiples of {GROUP}")
+        check_sizes(self.resolution, self.widths)
         if self.features < 1:
             raise ValueError(f"features {self.features}: expected 1 or more")
-        if self.resolution < 2 ** len(self.widths) or self.resolution % 2 ** len(self.widths):
-            raise ValueError(f"resolution {self.resolution}: expected a multiple of {2 ** len(self.widths)}")
         names = [*(name for name, *_ in self.scalars), *self.angles, *(name for name, _ in self.choices)]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"attributes {names}: expected at least one, all with different names")
@@ -92,56 +84,19 @@ class Attributes(NamedTuple):
     choices: dict[str, jax.Array]
 
 
-class Block(nnx.Module):
-    """Residual block with the activations before the convolutions (arXiv 1603.05027), which halves the resolution."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs):
-        def block_conv(channels: int, size: int, stride: int) -> nnx.Conv:
-            return conv(channels, out_channels, size, stride, kernel_init=he_normal, dtype=dtype, rngs=rngs)
-
-        self.norm1 = _norm(in_channels, dtype=dtype, rngs=rngs)
-        self.conv1 = block_conv(in_channels, 3, 2)
-        self.norm2 = _norm(out_channels, dtype=dtype, rngs=rngs)
-        self.conv2 = block_conv(out_channels, 3, 1)
-        self.shortcut = block_conv(in_channels, 1, 1)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [B, H, W, in] -> [B, H / 2, W / 2, out]."""
-        y = self.conv1(leaky_relu(self.norm1(x)))
-        y = self.conv2(leaky_relu(self.norm2(y)))
-        return y + self.shortcut(reduce(x, "b (h i) (w j) c -> b h w c", "mean", i=2, j=2))
-
-
-class AttributeNetwork(nnx.Module):
-    """Input layer, blocks, a linear layer over the whole map that is left, and one for all outputs.
-
-    A mean over space would forget where something was seen: many attributes are places, and others are seen in one place only.
-    """
+class AttributeNetwork(GatheringTrunk):
+    """Input layer, blocks, a linear layer over the whole map that is left, and one for all outputs."""
 
     def __init__(self, config: AttributeConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        sizes = (config.resolution, config.widths, config.features)
+        super().__init__(*sizes, "attribute network", dtype=dtype, rngs=rngs)
         self.config = config
-        self.dtype = dtype
-        widths = config.widths
-        self.input_layer = conv(3, widths[0], 3, 2, use_bias=True, kernel_init=he_normal, dtype=dtype, rngs=rngs)
-        self.blocks = nnx.List([Block(*pair, dtype=dtype, rngs=rngs) for pair in pairwise(widths)])
-        self.norm = _norm(widths[-1], dtype=dtype, rngs=rngs)
-        cells = (config.resolution // 2 ** len(widths)) ** 2
-        self.gather = nnx.Linear(cells * widths[-1], config.features, kernel_init=he_normal, rngs=rngs)
         # Training starts from someone who does not look.
         self.head = nnx.Linear(config.features, config.outputs, kernel_init=nnx.initializers.zeros, rngs=rngs)
 
     def features(self, x: jax.Array) -> jax.Array:
         """x: f32[B, R, R, 3] in [-1, 1], R as in the config -> f32[B, F]. Raises ValueError on another shape."""
-        size = self.config.resolution
-        if x.ndim != 4 or x.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"pictures for the attribute network have shape {x.shape}, expected [B, {size}, {size}, 3]: resize them"
-            )
-        x = self.input_layer(x.astype(self.dtype))
-        for block in self.blocks:
-            x = block(x)
-        x = leaky_relu(self.norm(x)).astype(jnp.float32)
-        return leaky_relu(self.gather(rearrange(x, "b h w c -> b (h w c)")))
+        return leaky_relu(self.gathered(x))
 
     def __call__(self, x: jax.Array) -> Attributes:
         """x: f32[B, R, R, 3] in [-1, 1] -> what is in the pictures. Raises ValueError on another shape."""
@@ -154,10 +109,6 @@ class AttributeNetwork(nnx.Module):
         scalars, angles, *choices = jnp.split(self.head(features), np.cumsum(sizes)[:-1], -1)
         logits = {name: part for (name, _), part in zip(config.choices, choices, strict=True)}
         return Attributes(0.5 + scalars, angles.reshape(len(features), -1, 2), logits)
-
-
-def _norm(channels: int, *, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs) -> nnx.GroupNorm:
-    return nnx.GroupNorm(channels, num_groups=None, group_size=GROUP, dtype=dtype, rngs=rngs)
 
 
 def describe(network: AttributeNetwork, images: jax.Array | np.ndarray) -> Attributes:

@@ -23,7 +23,10 @@ class FaceNetwork(nnx.Module):
     """Crop, adaptive pooling to 112 px, IR-SE trunk, and a dense layer between two batch normalisations.
 
     config: the trunk; the embedding is as wide as its last group. Weights come from `checkpoints.networks.load_face`.
+    size: rows and columns of the pictures that it takes.
     """
+
+    size = PICTURE
 
     def __init__(self, config: IRSEConfig = IRSE50, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
         width = config.channels[-1]

@@ -1,11 +1,12 @@
 """LPIPS: the learned perceptual distance of Zhang et al. (arXiv 1801.03924), as ReStyle computes it (`criteria/lpips`).
 
 Version 0.1 with the AlexNet, VGG16 or SqueezeNet 1.1 of torchvision below. There is no dropout: the loss is always in
-evaluation mode.
+evaluation mode. `nets.small_perceptual` has the same distance on a network of our own.
 """
 
+import abc
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -142,44 +143,30 @@ def activations(net: NetName, modules: nnx.List, x: jax.Array, dtype: jax.typing
         yield x
 
 
-class LPIPS(nnx.Module):
+class PerceptualDistance(nnx.Module):
     """Weighted squared differences of channel-normalised features, averaged over space and summed over layers.
 
-    net: the network below. Raises ValueError if it is not one of "alex", "vgg", "squeeze". Weights come from
-    `checkpoints.networks.load_lpips`. Features are computed in `dtype`, distances in float32.
+    size: rows and columns of the pictures that it takes, or None for any. weights: one for each channel of each layer.
     """
 
-    def __init__(self, net: NetName = "alex", *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
-        if net not in TRUNKS:
-            raise ValueError(
-                f"there is no LPIPS with the network {net!r}, expected one of {', '.join(get_args(NetName))}"
-            )
-        self.net: NetName = net
-        self.dtype = dtype
-        self.layers = trunk(net, dtype=dtype, rngs=rngs)
-        tapped = [layer for layer in TRUNKS[net] if not isinstance(layer, Pool) and layer.tap]
-        channels = [layer.channels if isinstance(layer, Conv) else 2 * layer.expand for layer in tapped]
+    size: int | None = None
+
+    def __init__(self, channels: Sequence[int]):
         self.weights = nnx.List([nnx.Param(jnp.ones((width,))) for width in channels])
 
     def __call__(self, y: jax.Array, x: jax.Array) -> jax.Array:
-        """y, x: f32[B, H, W, 3] in [-1, 1], at least 32 px high and wide -> distances f32[B], 0 for equal pictures.
+        """y, x: pictures as `features` takes them -> distances f32[B], 0 for equal pictures.
 
         Symmetric. Its mean over the batch is the official loss. Raises ValueError on other shapes.
         """
         return self.distances(self.features(y), self.features(x)).sum(axis=-1)
 
+    @abc.abstractmethod
     def features(self, x: jax.Array) -> tuple[jax.Array, ...]:
         """x: f32[B, H, W, 3] in [-1, 1] -> the features that are compared, f32[B, h, w, C] of unit length along C.
 
         With them, the features of one picture serve many comparisons. Raises ValueError on other shapes.
         """
-        if x.ndim != 4 or x.shape[3] != 3 or min(x.shape[1:3]) < SMALLEST:
-            raise ValueError(
-                f"pictures for LPIPS have shape {x.shape}, expected [B, H, W, 3] with H and W of at least {SMALLEST}"
-            )
-        walked = zip(TRUNKS[self.net], activations(self.net, self.layers, x, self.dtype), strict=True)
-        tapped = (y for layer, y in walked if not isinstance(layer, Pool) and layer.tap)
-        return tuple(unit_norm(y.astype(jnp.float32)) for y in tapped)
 
     def distances(self, a: tuple[jax.Array, ...], b: tuple[jax.Array, ...]) -> jax.Array:
         """The distance in every layer between two results of `features`: f32[B, layers]."""
@@ -190,3 +177,32 @@ class LPIPS(nnx.Module):
             return jnp.sum(jnp.square(difference) * weight[...], axis=-1).mean(axis=(1, 2))
 
         return jnp.stack([distance(*parts) for parts in zip(a, b, self.weights, strict=True)], axis=-1)
+
+
+class LPIPS(PerceptualDistance):
+    """The published distance, with a network of torchvision.
+
+    net: the network below. Raises ValueError if it is not one of "alex", "vgg", "squeeze". Weights come from
+    `checkpoints.networks.load_lpips`. Features are computed in `dtype`, distances in float32.
+    """
+
+    def __init__(self, net: NetName = "alex", *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
+        if net not in TRUNKS:
+            raise ValueError(
+                f"there is no LPIPS with the network {net!r}, expected one of {', '.join(get_args(NetName))}"
+            )
+        tapped = [layer for layer in TRUNKS[net] if not isinstance(layer, Pool) and layer.tap]
+        super().__init__([layer.channels if isinstance(layer, Conv) else 2 * layer.expand for layer in tapped])
+        self.net: NetName = net
+        self.dtype = dtype
+        self.layers = trunk(net, dtype=dtype, rngs=rngs)
+
+    def features(self, x: jax.Array) -> tuple[jax.Array, ...]:
+        """See `PerceptualDistance`; pictures are at least 32 px high and wide."""
+        if x.ndim != 4 or x.shape[3] != 3 or min(x.shape[1:3]) < SMALLEST:
+            raise ValueError(
+                f"pictures for LPIPS have shape {x.shape}, expected [B, H, W, 3] with H and W of at least {SMALLEST}"
+            )
+        walked = zip(TRUNKS[self.net], activations(self.net, self.layers, x, self.dtype), strict=True)
+        tapped = (y for layer, y in walked if not isinstance(layer, Pool) and layer.tap)
+        return tuple(unit_norm(y.astype(jnp.float32)) for y in tapped)

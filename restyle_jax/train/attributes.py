@@ -14,6 +14,7 @@ from flax import nnx
 
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork, Attributes
+from restyle_jax.train import descent
 from restyle_jax.train.attribute_config import AttributeTraining
 from restyle_jax.train.task import Batch, Frozen, Sheet, State, Task
 
@@ -75,17 +76,6 @@ class AttributeTrainer:
     network_config: AttributeConfig
     network: nnx.GraphDef[AttributeNetwork]
 
-    @property
-    def schedule(self) -> optax.Schedule:
-        """Linear warm-up, then half a cosine down to 0."""
-        config = self.config
-        return optax.warmup_cosine_decay_schedule(0, config.learning_rate, config.warmup, config.max_steps)
-
-    @property
-    def optimizer(self) -> optax.GradientTransformation:
-        """Adam."""
-        return optax.adam(self.schedule)
-
     def measure(self, params: nnx.State, known: Mapping[str, jax.Array], batch: Batch) -> dict[str, jax.Array]:
         """{quantity: f32[B]}: the loss, the share of the variance of numbers and angles that is explained (R2), and the share
         of choices that are right. known: a `Table` of the whole split."""
@@ -101,16 +91,7 @@ class AttributeTrainer:
 
     def step(self, state: State, frozen: Frozen, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         """One training step; see `train.task.Task`."""
-
-        def loss(params: nnx.State) -> tuple[jax.Array, dict[str, jax.Array]]:
-            means = {name: value.mean() for name, value in self.measure(params, frozen["train"], batch).items()}
-            return means["loss"], means
-
-        gradient, metrics = jax.grad(loss, has_aux=True)(state["params"])
-        updates, moments = self.optimizer.update(gradient, state["optimizer"], state["params"])
-        metrics |= {"gradient_norm": optax.global_norm(gradient), "learning_rate": self.schedule(state["step"])}
-        params = optax.apply_updates(state["params"], updates)
-        return {"step": state["step"] + 1, "params": params, "optimizer": moments}, metrics
+        return descent.step(self.config, state, lambda params: self.measure(params, frozen["train"], batch))
 
     def evaluate(self, state: State, frozen: Frozen, batch: Batch) -> dict[str, jax.Array]:
         """Every quantity for every picture, f32[B, 1]."""
@@ -123,8 +104,7 @@ def attribute_task(config: AttributeTraining, network: AttributeConfig, train: T
     trainer = AttributeTrainer(config, network, graph)
 
     def init(key: jax.Array) -> State:
-        params = nnx.state(AttributeNetwork(network, rngs=nnx.Rngs(key)))
-        return {"step": jnp.int32(0), "params": params, "optimizer": trainer.optimizer.init(params)}
+        return descent.start(config, nnx.state(AttributeNetwork(network, rngs=nnx.Rngs(key))))
 
     def publish(state: State, directory: Path) -> None:
         metadata = {"kind": "an attribute network trained by restyle_jax", "step": int(state["step"])}

@@ -76,7 +76,9 @@ def _contradictions(config: EncoderTraining) -> list[str]:
         )
     if not any(getattr(config, name) for name in LOSSES):
         wrong.append(f"{', '.join(LOSSES)}: found 0 for all, expected a loss that compares pictures")
-    for name in ("identity", "l2_crop", "lpips_crop"):
+    # A directory holds an identity network of ours, which says itself which size it takes.
+    own = config.identity_weights is not None and config.identity_weights.is_dir()
+    for name in ("l2_crop", "lpips_crop") if own else ("identity", "l2_crop", "lpips_crop"):
         if getattr(config, name) and (config.height, config.width) != (FACE_SIZE, FACE_SIZE):
             wrong.append(
                 f"{name}: found {getattr(config, name)} with pictures of {config.height} x {config.width}, expected 0: this loss "

@@ -4,13 +4,16 @@ Follows `calc_loss` of `training/coach.py` (pSp, e4e) and `training/coach_restyl
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from restyle_jax.checkpoints.networks import load_face, load_lpips, load_moco
+from restyle_jax.checkpoints.auxiliary import load_identity, load_perceptual
+from restyle_jax.checkpoints.networks import load_moco
+from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.losses.adversarial import encoder_loss
 from restyle_jax.losses.latent import delta_norm, w_norm
 from restyle_jax.losses.reconstruction import l2
@@ -40,12 +43,18 @@ class Objective:
 
     @classmethod
     def load(cls, config: EncoderTraining) -> "tuple[Objective, dict[str, nnx.State]]":
-        """The objective and the arrays of its networks. Raises CheckpointError if a file is missing or is another network."""
-        networks: dict[str, nnx.Module] = {}
+        """The objective and the arrays of its networks.
+
+        Raises CheckpointError if a file is missing, or is another network or one for pictures of another size.
+        """
+        networks: dict[str, Any] = {}
         if config.lpips or config.lpips_crop:
-            networks["lpips"] = load_lpips(config.lpips_net, config.lpips_trunk_weights, config.lpips_linear_weights)
+            files = config.lpips_trunk_weights, config.lpips_linear_weights
+            networks["lpips"] = load_perceptual(config.lpips_net, *files)
+            _check_size(networks["lpips"].size, config.lpips_trunk_weights, config)
         if config.identity:
-            networks["identity"] = load_face(config.identity_weights)
+            networks["identity"] = load_identity(config.identity_weights)
+            _check_size(networks["identity"].size, config.identity_weights, config)
         if config.moco:
             networks["moco"] = load_moco(config.moco_weights)
         return cls.of(config, networks)
@@ -119,6 +128,16 @@ class Objective:
         for name, term in terms.items():
             loss += weights[name] * term
         return {**terms, **improvements, "loss": loss}
+
+
+def _check_size(size: int | None, path: Path | None, config: EncoderTraining) -> None:
+    if size not in (None, config.height) or size not in (None, config.width):
+        raise CheckpointError.explain(
+            str(path),
+            found=f"a network for pictures of {size} x {size}",
+            expected=f"one for {config.height} x {config.width}, the encoder's input",
+            remedy="train one for this size, or set height and width",
+        )
 
 
 def cropped(image: jax.Array) -> jax.Array:

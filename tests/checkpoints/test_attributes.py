@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -41,7 +42,7 @@ def test_its_features_compare_pictures_of_any_size(saved: Path):
     features = load_features(saved)
     assert features.name == f"attribute network of {TINY.resolution} px"
     pictures = np.random.default_rng(0).integers(0, 256, (2, TINY.resolution, TINY.resolution, 3), np.uint8)
-    expected = network().features(pictures.astype(np.float32) / 127.5 - 1)
+    expected = network().features(jnp.asarray(pictures, jnp.float32) / 127.5 - 1)
     np.testing.assert_allclose(features(pictures), expected, rtol=1e-4, atol=1e-5)
     larger = pictures.repeat(2, axis=1).repeat(2, axis=2)
     assert features(larger).shape == expected.shape

@@ -19,8 +19,9 @@ from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.jobs.train_attributes import avatar_attributes, train_attributes
 from restyle_jax.nets.attributes import Attributes
-from restyle_jax.train.attribute_config import AttributeTraining, problems
+from restyle_jax.train.attribute_config import AttributeTraining
 from restyle_jax.train.attributes import errors, table
+from restyle_jax.train.avatar_config import problems
 from restyle_jax.train.errors import TrainingError
 from tests.train import runs
 
