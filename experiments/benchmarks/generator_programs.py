@@ -17,17 +17,12 @@ from experiments.benchmarks.flops import generator_training_flops
 from restyle_jax.nets.style_based import broadcast_styles
 from restyle_jax.train.stylegan import PATH_SHARE, Loss, StyleGANTrainer
 from restyle_jax.train.stylegan_config import StyleGANTraining
-from restyle_jax.train.stylegan_task import stylegan_task
+from restyle_jax.train.stylegan_task import assemble
 from restyle_jax.train.task import Batch, Frozen, State
 
 STEP, PROGRAMS = "step, conditions", "step, programs"
-
-
-def intervals(config: StyleGANTraining) -> dict[str, int]:
-    """The updates of a configuration: name -> in one step of how many."""
-    every = {"G main": 1, "G path": config.path_length_every, "D main": 1, "D R1": config.r1_every}
-    left_out = {"G path": not config.path_length, "D R1": not config.r1}
-    return {name: count for name, count in every.items() if not left_out.get(name)}
+UPDATES = ("G main", "G path", "D main", "D R1")
+REGULARISER = {"generator": "G path", "discriminator": "D R1"}
 
 
 def updates(trainer: StyleGANTrainer) -> dict[str, Callable[[State, Frozen, Batch], Any]]:
@@ -61,9 +56,7 @@ class Unconditional(StyleGANTrainer):
 
     due: frozenset[str] = frozenset()
 
-    def regularise(
-        self, state: State, every: int, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array
-    ) -> State:
+    def regularise(self, state: State, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array) -> State:
         return self.penalise(state, role, make, rows, key) if role in self.due else state
 
 
@@ -71,12 +64,11 @@ class Ours:
     """Our trainer with its state, a batch, and the programs that are compiled for them."""
 
     def __init__(self, config: StyleGANTraining, pictures: np.ndarray):
-        task = stylegan_task(config)
-        step: Any = task.step
-        self.trainer: StyleGANTrainer = step.__self__
-        self.frozen, self.state = task.frozen, task.init(jax.random.key(config.seed))
+        self.trainer, self.frozen, init = assemble(config)
+        self.state = init(jax.random.key(config.seed))
         self.batch = {"target": jax.device_put(pictures), "index": jnp.arange(len(pictures), dtype=jnp.int32)}
-        self.intervals = intervals(config)
+        lazy = {REGULARISER[role]: every for role, every in config.regularised.items()}
+        self.intervals = {name: every for name in UPDATES if (every := 1 if "main" in name else lazy.get(name))}
         self.cycle = math.lcm(*self.intervals.values())
         self._programs: dict[Any, Any] = {}
 
@@ -102,8 +94,7 @@ class Ours:
 
     def due(self, step: int) -> frozenset[str]:
         """The networks that are regularised in a step."""
-        roles = {"G path": "generator", "D R1": "discriminator"}
-        return frozenset(roles[name] for name, every in self.intervals.items() if name in roles and step % every == 0)
+        return frozenset(role for role, every in self.trainer.config.regularised.items() if step % every == 0)
 
     def run(self, name: Any) -> State:
         """An update, one step, or as many steps as bring every regulariser round if it is STEP or PROGRAMS."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.folder import ImageError, read_ahead
+from data_pipelines.folder import ImageError
 from data_pipelines.source import Source, open_split
 from restyle_jax import checkpoints
 from restyle_jax.checkpoints.feature_networks import load_features
@@ -21,6 +21,7 @@ from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
 from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.jobs.real_pictures import real_pictures
 from restyle_jax.metrics import sets
 from restyle_jax.metrics.generated import lengths_of_generator, pictures_of_generator
 from restyle_jax.metrics.path_length import EPSILON, Space, compared, perceptual_path_length
@@ -184,7 +185,8 @@ def _generator(options: GeneratorEvalOptions) -> tuple[Generator, jax.Array]:
 def _features_of_data(
     network: FeatureNetwork, source: Source, options: GeneratorEvalOptions, size: int, unreadable: dict[str, str]
 ) -> np.ndarray:
-    batches = _real_batches(source, options, size, unreadable)
+    indices = range(len(source))
+    batches = real_pictures(source, indices, size=size, batch_size=options.batch_size, unreadable=unreadable)
     with tqdm(total=len(source), unit="image", desc="Real pictures", dynamic_ncols=True) as bar:
         chunks = list(_shown(sets.features_of_pictures(network, batches), bar))
     count = sum(map(len, chunks))
@@ -194,36 +196,6 @@ def _features_of_data(
             "tens of thousands."
         )
     return np.concatenate(chunks)
-
-
-def _real_batches(
-    source: Source, options: GeneratorEvalOptions, size: int, unreadable: dict[str, str]
-) -> Iterator[np.ndarray]:
-    """The pictures u8[b, size, size, 3], in order; those that cannot be read go into `unreadable`, by name."""
-
-    def read(index: int) -> np.ndarray | ImageError:
-        try:
-            return np.asarray(source.open(index)[1])
-        except ImageError as error:
-            return error
-
-    group: list[np.ndarray] = []
-    for index, found in enumerate(read_ahead(read, range(len(source)), ahead=2 * options.batch_size)):
-        if isinstance(found, ImageError):
-            unreadable[source.name(index)] = str(found)
-            continue
-        if found.shape != (size, size, 3):
-            raise ImageError(
-                f"{options.data}: {source.name(index)} has {found.shape[1]} x {found.shape[0]} pixels, expected {size} x {size} "
-                f"as the pictures that {options.checkpoint} makes. Resize the pictures first, with the filter that was used for "
-                "training: it changes the numbers."
-            )
-        group.append(found)
-        if len(group) == options.batch_size:
-            yield np.stack(group)
-            group = []
-    if group:
-        yield np.stack(group)
 
 
 def _features_of_generator(

@@ -1,14 +1,13 @@
 """Scores of a generator in training against the pictures it learns from."""
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
-from data_pipelines.folder import ImageError
 from data_pipelines.source import Source
+from restyle_jax.jobs.real_pictures import real_pictures
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.metrics.sets import compare_sets, features_of_pictures
 from restyle_jax.nets.feature_networks import FeatureNetwork
@@ -21,11 +20,13 @@ BATCH = 32
 class Snapshots:
     """FID, KID, precision and recall, in the features of one network, of `count` pictures of each side.
 
-    The pictures of the data are spread over the source; damaged ones are left out. Codes and noise are the same each time.
+    The pictures of the data, `size` pixels wide, are spread over the source; damaged ones are left out. Codes and noise are
+    the same each time.
     """
 
     network: FeatureNetwork
     source: Source
+    size: int
     count: int
 
     def score(self, generator: Generator, w_avg: jax.Array) -> dict[str, float]:
@@ -37,17 +38,7 @@ class Snapshots:
     @functools.cached_property
     def real(self) -> np.ndarray:
         """Features of the data, f32[N, F]."""
-        return np.concatenate(list(features_of_pictures(self.network, self._pictures())))
-
-    def _pictures(self) -> Iterator[np.ndarray]:
         total = len(self.source)
-        indices = np.unique(np.linspace(0, total - 1, min(self.count, total)).astype(int))
-        for first in range(0, len(indices), BATCH):
-            batch = []
-            for index in indices[first : first + BATCH]:
-                try:
-                    batch.append(np.asarray(self.source.open(int(index))[1]))
-                except ImageError:
-                    continue
-            if batch:
-                yield np.stack(batch)
+        indices = np.unique(np.linspace(0, total - 1, min(self.count, total)).astype(int)).tolist()
+        pictures = real_pictures(self.source, indices, size=self.size, batch_size=BATCH, unreadable={})
+        return np.concatenate(list(features_of_pictures(self.network, pictures)))

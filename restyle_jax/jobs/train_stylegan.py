@@ -61,7 +61,7 @@ def train_stylegan(
     labels = read_labels(config.labels, source) if config.labels else None
     score, best = None, ""
     if config.features:
-        snapshots = Snapshots(load_features(config.features), source, config.snapshot_pictures)
+        snapshots = Snapshots(load_features(config.features), source, config.resolution, config.snapshot_pictures)
         score, best = snapshots.score, f"fid/{snapshots.network.name}"
     task = stylegan_task(config, labels, score, best)
     preparation = Preparation(height=config.resolution, width=config.resolution, flip=config.flip)

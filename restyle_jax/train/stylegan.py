@@ -5,6 +5,7 @@ each with codes of its own and an update of its own; then the averaged generator
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -71,13 +72,9 @@ class StyleGANTrainer:
 
     def optimizer(self, role: str) -> optax.GradientTransformation:
         """Adam that does as many updates in `every` + 1 as without the regulariser in `every` steps."""
-        config = self.config
-        every = {
-            "generator": config.path_length and config.path_length_every,
-            "discriminator": config.r1 and config.r1_every,
-        }[role]
+        every = self.config.regularised.get(role)
         lazy = every / (every + 1) if every else 1.0
-        return optax.adam(config.learning_rate * lazy, b1=0.0, b2=0.99**lazy, eps=1e-8)
+        return optax.adam(self.config.learning_rate * lazy, b1=0.0, b2=0.99**lazy, eps=1e-8)
 
     def one_hot(self, labels: jax.Array | None) -> jax.Array | None:
         return None if labels is None else jax.nn.one_hot(labels, self.sizes.label_dim)
@@ -215,10 +212,12 @@ class StyleGANTrainer:
             changed["control"] = observe(state["control"], means["sign_real"], self.config.batch_size)
         return {**state, **changed}, {**means, f"{role}_gradient_norm": optax.global_norm(gradient)}
 
-    def regularise(
-        self, state: State, every: int, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array
-    ) -> State:
-        """`penalise` in one step of `every`. Only what it changes passes through the condition, which would copy the rest."""
+    def regularise(self, state: State, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array) -> State:
+        """`penalise` where that is due. Only what it changes passes through the condition, which would copy the rest."""
+
+        every = self.config.regularised.get(role)
+        if every is None:
+            return state
 
         def changing(state: State) -> State:
             others = {name: state[name] for name in ("control", *REGULARISERS)}
@@ -245,20 +244,12 @@ class StyleGANTrainer:
         state, metrics = self.descend(state, "generator", self.generator_loss(state, frozen), batch["index"], keys[0])
         w = metrics.pop("w")
         state = {**state, "w_avg": w + W_AVG_DECAY * (state["w_avg"] - w)}
-        if config.path_length:
-            state = self.regularise(
-                state,
-                config.path_length_every,
-                "generator",
-                lambda state: self.path_loss(state, frozen),
-                batch["index"],
-                keys[1],
-            )
+        path_loss = functools.partial(self.path_loss, frozen=frozen)
+        state = self.regularise(state, "generator", path_loss, batch["index"], keys[1])
         rows = (images, labels)
         state, means = self.descend(state, "discriminator", self.discriminator_loss(state, frozen), rows, keys[2])
         metrics |= means
-        if config.r1:
-            state = self.regularise(state, config.r1_every, "discriminator", self.r1_loss, rows, keys[3])
+        state = self.regularise(state, "discriminator", self.r1_loss, rows, keys[3])
         state = self.controlled(state)
         ema = optax.incremental_update(state["params"]["generator"], state["ema"], 1 - self.ema_decay(state["step"]))
         metrics |= {name: state[name] for name in REGULARISERS} | {"augment_p": state["control"].p}

@@ -71,6 +71,15 @@ class StyleGANTraining(Run):
     snapshot_pictures: int = 10_000
     dtype: Literal["float32", "bfloat16"] = "float32"
 
+    @property
+    def regularised(self) -> dict[str, int]:
+        """The networks that have a regulariser, each with the number of steps in one of which it is due."""
+        weights = {
+            "generator": (self.path_length, self.path_length_every),
+            "discriminator": (self.r1, self.r1_every),
+        }
+        return {role: every for role, (weight, every) in weights.items() if weight}
+
 
 def problems(config: StyleGANTraining) -> list[str]:
     """One sentence for each value that is impossible or contradicts another."""

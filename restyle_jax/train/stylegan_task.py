@@ -17,7 +17,7 @@ from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.train.programs import SHOWN
 from restyle_jax.train.stylegan import REGULARISERS, TRUNCATIONS, StyleGANTrainer
 from restyle_jax.train.stylegan_config import StyleGANTraining
-from restyle_jax.train.task import Sheet, State, Task
+from restyle_jax.train.task import Frozen, Sheet, State, Task
 
 CLAMP = 256.0  # of activations in low precision
 SAMPLES = 8  # in each row of the sheet
@@ -36,32 +36,10 @@ def stylegan_task(
     Raises CheckpointError if the checkpoint is none of a StyleGAN2 generator and discriminator of this resolution and number
     of classes.
     """
-    classes = 0 if labels is None else int(labels.max()) + 1
-    generator, average, discriminator = _loaded(config, classes) if config.checkpoint else _fresh(config, classes)
-    limit = {"conv_clamp": CLAMP} if config.dtype == "bfloat16" else {}
-    generator = _with(generator, config.dtype, **limit)
-    discriminator = _with(discriminator, config.dtype, stddev_group=config.stddev_group, **limit)
-    graph, params, buffers = nnx.split(generator, nnx.Param, ...)
-    judge, judge_params = nnx.split(discriminator)
-    trainer = StyleGANTrainer(config, generator.config, graph, judge)
-    z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in range(SHOWN * SAMPLES)])
-    frozen = {"buffers": buffers, "z": jnp.array(z.reshape(SHOWN, SAMPLES, -1), jnp.float32)}
-    if labels is not None:
-        frozen["labels"] = jnp.array(labels, jnp.int32)
-    # On the host, because the loop gives the memory of a state away (donation).
-    start = jax.tree.map(np.asarray, {"generator": params, "discriminator": judge_params})
-    averaged = jax.tree.map(np.asarray, nnx.state(average.generator, nnx.Param) if average else params)
-    w_avg = average.require_generator()[1][0] if average else np.zeros(generator.config.w_dim, np.float32)
-
-    def init(key: jax.Array) -> State:
-        params = jax.tree.map(jnp.array, start)
-        state = {"step": jnp.int32(0), "key": key, "params": params, "ema": jax.tree.map(jnp.array, averaged)}
-        state["optimizer"] = {role: trainer.optimizer(role).init(params[role]) for role in params}
-        state |= {"w_avg": jnp.array(w_avg), "control": trainer.control()}
-        return state | {name: jnp.float32(0) for name in REGULARISERS}
+    trainer, frozen, init = assemble(config, labels)
 
     def averaged_generator(state: State) -> tuple[Generator, jax.Array]:
-        sizes = generator.config
+        sizes = trainer.sizes
         return trainer.generator_of(state["ema"], frozen), jnp.broadcast_to(
             state["w_avg"], (sizes.num_styles, sizes.w_dim)
         )
@@ -71,7 +49,7 @@ def stylegan_task(
         trained = Model(
             generator=average,
             w_avg=w_avg,
-            discriminator=nnx.merge(judge, state["params"]["discriminator"], copy=True),
+            discriminator=nnx.merge(trainer.discriminator, state["params"]["discriminator"], copy=True),
             metadata={
                 "kind": "a generator trained by restyle_jax",
                 "source": directory.name,
@@ -98,6 +76,37 @@ def stylegan_task(
         score=score and (lambda state: score(*averaged_generator(state))),
         best=best,
     )
+
+
+def assemble(
+    config: StyleGANTraining, labels: np.ndarray | None = None
+) -> tuple[StyleGANTrainer, Frozen, Callable[[jax.Array], State]]:
+    """(trainer, frozen arrays, key -> first state) of a configuration; arguments and errors as `stylegan_task`."""
+    classes = 0 if labels is None else int(labels.max()) + 1
+    generator, average, discriminator = _loaded(config, classes) if config.checkpoint else _fresh(config, classes)
+    limit = {"conv_clamp": CLAMP} if config.dtype == "bfloat16" else {}
+    generator = _with(generator, config.dtype, **limit)
+    discriminator = _with(discriminator, config.dtype, stddev_group=config.stddev_group, **limit)
+    graph, params, buffers = nnx.split(generator, nnx.Param, ...)
+    judge, judge_params = nnx.split(discriminator)
+    trainer = StyleGANTrainer(config, generator.config, graph, judge)
+    z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in range(SHOWN * SAMPLES)])
+    frozen = {"buffers": buffers, "z": jnp.array(z.reshape(SHOWN, SAMPLES, -1), jnp.float32)}
+    if labels is not None:
+        frozen["labels"] = jnp.array(labels, jnp.int32)
+    # On the host, because the loop gives the memory of a state away (donation).
+    start = jax.tree.map(np.asarray, {"generator": params, "discriminator": judge_params})
+    averaged = jax.tree.map(np.asarray, nnx.state(average.generator, nnx.Param) if average else params)
+    w_avg = average.require_generator()[1][0] if average else np.zeros(generator.config.w_dim, np.float32)
+
+    def init(key: jax.Array) -> State:
+        params = jax.tree.map(jnp.array, start)
+        state = {"step": jnp.int32(0), "key": key, "params": params, "ema": jax.tree.map(jnp.array, averaged)}
+        state["optimizer"] = {role: trainer.optimizer(role).init(params[role]) for role in params}
+        state |= {"w_avg": jnp.array(w_avg), "control": trainer.control()}
+        return state | {name: jnp.float32(0) for name in REGULARISERS}
+
+    return trainer, frozen, init
 
 
 def _fresh(config: StyleGANTraining, classes: int) -> tuple[Generator, None, Discriminator]:

@@ -112,7 +112,7 @@ def test_requests_that_do_not_fit(tmp_path: Path, features: Path, pictures: np.n
     files = {"lpips_trunk_weights": small[0], "lpips_linear_weights": small[1]}
     refused(CheckpointError, r"of 32 px, of which path lengths compare 16 px", ppl=("w-end",), ppl_crop=True, **files)
     Image.fromarray(pictures[0][:20]).save(data / "3.png")
-    refused(ImageError, r"data: 3\.png has 32 x 20 pixels, expected 32 x 32")
+    refused(ImageError, r"3\.png: found 32 x 20 pixels, expected 32 x 32")
     few = save(tmp_path / "few", pictures[:3])
     refused(ImageError, "3 of 3 pictures can be read, expected at least 4", data=few)
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from restyle_jax.train.stylegan import StyleGANTrainer
 from restyle_jax.train.stylegan_config import StyleGANTraining
-from restyle_jax.train.stylegan_task import stylegan_task
-from restyle_jax.train.task import Task
+from restyle_jax.train.stylegan_task import assemble
 
 SIZE, BATCH, STYLES = 8, 8, 4
 CONFIG = StyleGANTraining(
@@ -28,15 +27,11 @@ CONFIG = StyleGANTraining(
 )
 
 
-def trainer_of(task: Task) -> StyleGANTrainer:
-    return task.step.__self__  # pyright: ignore[reportFunctionMemberAccess]
-
-
 @functools.cache
-def made(config: StyleGANTraining = CONFIG, classes: int = 0) -> tuple[Task, StyleGANTrainer, Any, Any]:
-    labels = np.arange(64) % classes if classes else None
-    task = stylegan_task(config, labels)
-    return task, trainer_of(task), task.init(jax.random.key(3)), jax.jit(task.step)
+def made(config: StyleGANTraining = CONFIG, classes: int = 0) -> tuple[StyleGANTrainer, Any, Any, Any]:
+    """The trainer, its frozen arrays, its first state, and its compiled step."""
+    trainer, frozen, init = assemble(config, np.arange(64) % classes if classes else None)
+    return trainer, frozen, init(jax.random.key(3)), jax.jit(trainer.step)
 
 
 def batch(seed: int = 0) -> dict[str, jax.Array]:
@@ -46,10 +41,10 @@ def batch(seed: int = 0) -> dict[str, jax.Array]:
 
 def steps(count: int, config: StyleGANTraining = CONFIG, classes: int = 0) -> list[tuple[Any, dict[str, Any]]]:
     """State and metrics after each step."""
-    task, _, state, step = made(config, classes)
+    _, frozen, state, step = made(config, classes)
     found = []
     for number in range(count):
-        state, metrics = step(state, task.frozen, batch(number))
+        state, metrics = step(state, frozen, batch(number))
         found.append((state, jax.device_get(metrics)))
     return found
 

@@ -13,8 +13,8 @@ import optax
 import pytest
 
 from restyle_jax.augment.control import observe
-from restyle_jax.train.stylegan_task import stylegan_task
-from tests.train.generators import BATCH, CONFIG, SIZE, STYLES, batch, differ, flat, made, steps, trainer_of
+from restyle_jax.train.stylegan_task import assemble, stylegan_task
+from tests.train.generators import BATCH, CONFIG, SIZE, STYLES, batch, differ, flat, made, steps
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +45,11 @@ def test_lazy_terms_are_measured_when_due(history: list[Any]):
 
 def test_a_term_of_weight_zero_is_left_out():
     config = dataclasses.replace(CONFIG, r1=0.0, path_length=0.0)
-    task = stylegan_task(config)
-    program = str(jax.make_jaxpr(task.step)(task.init(jax.random.key(0)), task.frozen, batch()))
-    full = str(jax.make_jaxpr(made()[0].step)(made()[2], made()[0].frozen, batch()))
+    trainer, frozen, init = assemble(config)
+    program = str(jax.make_jaxpr(trainer.step)(init(jax.random.key(0)), frozen, batch()))
+    full = str(jax.make_jaxpr(made()[0].step)(made()[2], made()[1], batch()))
     assert program.count("conv_general_dilated") < 0.6 * full.count("conv_general_dilated")
-    optimizer = trainer_of(task).optimizer("generator")
+    optimizer = trainer.optimizer("generator")
     plain = optax.adam(config.learning_rate, 0.0, 0.99)
     updates = [o.update({"x": jnp.ones(2)}, o.init({"x": jnp.ones(2)}))[0]["x"] for o in (optimizer, plain)]
     np.testing.assert_array_equal(*updates)
@@ -59,7 +59,7 @@ def test_a_term_of_weight_zero_is_left_out():
 def test_adam_is_corrected_for_laziness(role: str, every: int):
     """k + 1 updates do what k did: the rate times c and the decay to the power of c, c = k / (k + 1)."""
     c = every / (every + 1)
-    optimizer = made()[1].optimizer(role)
+    optimizer = made()[0].optimizer(role)
     params = {"x": jnp.zeros(3)}
     moments = optimizer.init(params)
     second = np.zeros(3)
@@ -73,38 +73,38 @@ def test_adam_is_corrected_for_laziness(role: str, every: int):
 
 def test_the_averaged_generator_has_its_half_life():
     """After `ema_kimg` thousand pictures one half is left of what the average was before."""
-    trainer = made()[1]
+    trainer = made()[0]
     count = round(1000 * CONFIG.ema_kimg / BATCH * 1.0)
     left = np.prod([np.float64(trainer.ema_decay(jnp.int32(step))) for step in range(100, 100 + count)])
     assert left == pytest.approx(0.5 ** (count * BATCH / 100), rel=1e-5)
-    ramp = trainer_of(stylegan_task(dataclasses.replace(CONFIG, ema_ramp=0.05)))
+    ramp = assemble(dataclasses.replace(CONFIG, ema_ramp=0.05))[0]
     assert float(ramp.ema_decay(jnp.int32(0))) == 0
     assert float(ramp.ema_decay(jnp.int32(10))) == pytest.approx(0.5 ** (1 / (0.05 * 10)), rel=1e-5)
     assert float(ramp.ema_decay(jnp.int32(10**6))) == pytest.approx(0.5 ** (BATCH / 100), rel=1e-5)
 
 
 def test_averages_follow_the_generator(history: list[Any]):
-    trainer = made()[1]
+    trainer = made()[0]
     before, after = history[0][0], history[1][0]
     decay = float(trainer.ema_decay(jnp.int32(1)))
     expected = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, before["ema"], after["params"]["generator"])
     for found, wanted in zip(jax.tree.leaves(after["ema"]), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
     # In the first step w_avg moves from zero by 0.5 percent towards the mean of the batch.
-    task, _, state, _ = made()
+    trainer, frozen, state, _ = made()
     key = jax.random.split(jax.random.split(state["key"], 5)[1], 3)[0]
-    first = trainer.codes(trainer.networks(state["params"], task.frozen)[0], task.frozen, BATCH, key).first
+    first = trainer.codes(trainer.networks(state["params"], frozen)[0], frozen, BATCH, key).first
     np.testing.assert_allclose(history[0][0]["w_avg"], 0.005 * first.mean(0), rtol=1e-3, atol=1e-6)
 
 
 def test_style_mixing_changes_codes_at_one_style():
-    task, _, state, _ = made()
+    _, frozen, state, _ = made()
     crossings = set()
     for probability in (0.0, 1.0):
-        trainer = trainer_of(stylegan_task(dataclasses.replace(CONFIG, style_mixing=probability)))
-        generator = trainer.networks(state["params"], task.frozen)[0]
+        trainer = assemble(dataclasses.replace(CONFIG, style_mixing=probability))[0]
+        generator = trainer.networks(state["params"], frozen)[0]
         for seed in range(12):
-            w, _, first = trainer.codes(generator, task.frozen, BATCH, jax.random.key(seed))
+            w, _, first = trainer.codes(generator, frozen, BATCH, jax.random.key(seed))
             assert w.shape == (BATCH, STYLES, CONFIG.w_dim)
             same = [bool((w[:, i] == first).all()) for i in range(STYLES)]
             assert same == sorted(same, reverse=True) and same[0], "the second code takes the last styles"
@@ -115,7 +115,7 @@ def test_style_mixing_changes_codes_at_one_style():
 
 
 def test_micro_batches_sum_up_to_the_batch():
-    trainer = trainer_of(stylegan_task(dataclasses.replace(CONFIG, micro_batches=4)))
+    trainer = assemble(dataclasses.replace(CONFIG, micro_batches=4))[0]
 
     def loss(params: Any, rows: jax.Array, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         del key
@@ -133,21 +133,21 @@ def test_classes_augmentation_and_low_precision_in_parts_of_a_batch():
     """All together take a step. Labels of generated pictures come in the proportions of the data."""
     config = dataclasses.replace(CONFIG, micro_batches=2, augment="color", dtype="bfloat16")
     (state, metrics), *_ = steps(1, config, classes=3)
-    task, trainer, *_ = made(config, 3)
+    trainer, frozen, *_ = made(config, 3)
     assert trainer.sizes.label_dim == 3 and trainer.sizes.conv_clamp == 256
     assert all(np.isfinite(value) for value in metrics.values())
     assert float(state["control"].count) == 2 * BATCH  # R1 looks at the pictures once more
-    labels = trainer.codes(trainer.generator_of(state["ema"], task.frozen), task.frozen, 512, jax.random.key(1)).labels
+    labels = trainer.codes(trainer.generator_of(state["ema"], frozen), frozen, 512, jax.random.key(1)).labels
     assert labels is not None
     np.testing.assert_allclose(labels.mean(0), 1 / 3, atol=0.08)
-    shown = jax.eval_shape(task.show, state, task.frozen, batch())
+    shown = jax.eval_shape(trainer.show, state, frozen, batch())
     assert shown["samples"].shape == (4, 8, SIZE, SIZE, 3)
 
 
 def test_augmentation_is_adapted_every_fourth_step():
     """By 4 B / (1000 kimg), towards more where real pictures are recognised more often than asked for."""
     config = dataclasses.replace(CONFIG, augment="color", ada_target=0.2, ada_kimg=1.0)
-    trainer = trainer_of(stylegan_task(config))
+    trainer = assemble(config)[0]
     control = observe(trainer.control(), jnp.float32(0.5), 2 * BATCH)
     after = [trainer.controlled({"step": jnp.int32(step), "control": control})["control"] for step in range(5)]
     assert [float(c.p) for c in after] == pytest.approx([0, 0, 0, 4 * BATCH / 1000, 0])
@@ -155,20 +155,20 @@ def test_augmentation_is_adapted_every_fourth_step():
 
 
 def test_augmentation_of_fixed_strength():
-    task = stylegan_task(dataclasses.replace(CONFIG, augment="color", augment_p=0.3))
-    state = task.init(jax.random.key(0))
+    trainer, _, init = assemble(dataclasses.replace(CONFIG, augment="color", augment_p=0.3))
+    state = init(jax.random.key(0))
     assert float(state["control"].p) == pytest.approx(0.3)
-    assert trainer_of(task).controlled({**state, "step": jnp.int32(3)})["control"] is state["control"]
+    assert trainer.controlled({**state, "step": jnp.int32(3)})["control"] is state["control"]
 
 
 def test_sheets_show_truncation(history: list[Any]):
-    task, trainer, *_ = made()
+    trainer, frozen, *_ = made()
     state = history[-1][0]
-    shown = jax.jit(task.show)(state, task.frozen, batch())
-    columns = task.sheets["truncation"].columns
+    shown = jax.jit(trainer.show)(state, frozen, batch())
+    columns = stylegan_task(CONFIG).sheets["truncation"].columns
     assert shown["truncation"].shape[:2] == (4, len(columns)) and columns[0] == "data"
     np.testing.assert_array_equal(shown["truncation"][:, 0], batch()["target"][:4])
-    mean = trainer.generator_of(state["ema"], task.frozen).synthesis(
+    mean = trainer.generator_of(state["ema"], frozen).synthesis(
         jnp.broadcast_to(state["w_avg"], (1, STYLES, CONFIG.w_dim))
     )
     for row in shown["truncation"]:
@@ -187,10 +187,10 @@ jax.config.update("jax_default_matmul_precision", "highest")
 import numpy as np
 from restyle_jax.train import sharding
 from tests.train import generators as t
-task, mesh = t.made()[0], sharding.data_mesh()
-state, frozen = sharding.replicate(t.made()[2], mesh), sharding.replicate(task.frozen, mesh)
+(trainer, frozen, state, _), mesh = t.made(), sharding.data_mesh()
+state, frozen = (sharding.replicate(tree, mesh) for tree in (state, frozen))
 rows = [sharding.place_batch({name: np.asarray(x) for name, x in t.batch(i).items()}, mesh) for i in range(2)]
-lowered = jax.jit(task.step, out_shardings=sharding.replicated(mesh)).lower(state, frozen, rows[0])
+lowered = jax.jit(trainer.step, out_shardings=sharding.replicated(mesh)).lower(state, frozen, rows[0])
 step = lowered.compile()
 for batch in rows:
     state, metrics = step(state, frozen, batch)

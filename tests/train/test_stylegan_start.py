@@ -13,9 +13,9 @@ import restyle_jax
 from restyle_jax.checkpoints import load_trained_generator
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.train.stylegan_config import problems
-from restyle_jax.train.stylegan_task import stylegan_task
-from tests import official
-from tests.train.generators import CONFIG, differ, trainer_of
+from restyle_jax.train.stylegan_task import assemble
+from tests import networks, official
+from tests.train.generators import CONFIG, differ
 
 
 def transfer_file(folder: Path, **roles: Any) -> Path:
@@ -24,11 +24,12 @@ def transfer_file(folder: Path, **roles: Any) -> Path:
     return official.write(folder / "trained.pt", {**states, **roles})
 
 
-def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
+@pytest.mark.parametrize("kind", ["rosinality", "nvlabs"])
+def test_training_goes_on_from_a_published_checkpoint(kind: str, tmp_path: Path):
     """All three networks of a file: what was trained is trained, its average averaged further."""
-    file = transfer_file(tmp_path)
-    config = dataclasses.replace(CONFIG, checkpoint=file, resolution=32)
-    state = stylegan_task(config).init(jax.random.key(0))
+    file = transfer_file(tmp_path) if kind == "rosinality" else networks.GOLDEN / "nvlabs_ada" / "snapshot_64.pkl"
+    resolution = 32 if kind == "rosinality" else 64
+    state = assemble(dataclasses.replace(CONFIG, checkpoint=file, resolution=resolution))[2](jax.random.key(0))
     averaged = restyle_jax.load(file)
     assert averaged.generator and averaged.discriminator and averaged.w_avg is not None
     trained = load_trained_generator(file)
@@ -45,9 +46,9 @@ def test_training_goes_on_from_a_published_checkpoint(tmp_path: Path):
 def test_what_is_no_size_comes_from_the_settings_and_not_from_the_checkpoint(tmp_path: Path):
     """The limit of activations in low precision, and the groups of the minibatch statistic."""
     config = dataclasses.replace(CONFIG, checkpoint=transfer_file(tmp_path), resolution=32, dtype="bfloat16")
-    task = stylegan_task(config)
-    state = jax.eval_shape(task.init, jax.random.key(0))
-    generator, judge = trainer_of(task).networks(state["params"], task.frozen)
+    trainer, frozen, init = assemble(config)
+    state = jax.eval_shape(init, jax.random.key(0))
+    generator, judge = trainer.networks(state["params"], frozen)
     assert (generator.config.conv_clamp, judge.config.conv_clamp, judge.config.stddev_group) == (256, 256, 2)
     assert generator.synthesis.dtype == judge.dtype == "bfloat16"
 
@@ -63,14 +64,14 @@ def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any],
     file = transfer_file(tmp_path, **roles)
     config = dataclasses.replace(CONFIG, **{"resolution": 32, "checkpoint": file, **changes})
     with pytest.raises(CheckpointError) as caught:
-        stylegan_task(config)
+        assemble(config)
     assert words in str(caught.value).replace(", expected", "; expected"), caught.value
 
 
 def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
     config = dataclasses.replace(CONFIG, resolution=32, checkpoint=transfer_file(tmp_path))
     with pytest.raises(CheckpointError, match="classes"):
-        stylegan_task(config, np.arange(5))
+        assemble(config, np.arange(5))
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,7 @@ def test_path_lengths_and_their_gradient_against_finite_differences():
 def test_lazy_gradients_of_the_networks_against_finite_differences():
     """The terms of the task along a direction of all parameters, in float64 throughout."""
     with jax.enable_x64(True):
-        _, trainer, state, _ = made()
-        frozen = made()[0].frozen
+        trainer, frozen, state, _ = made()
         networks = trainer.networks(state["params"], frozen)
         for network in networks:
             for _, module in nnx.iter_graph(network):
