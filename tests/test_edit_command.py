@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 
 from restyle_jax.cli import main
-from restyle_jax.edit.direction import Direction
-from restyle_jax.edit.files import write_directions
 from tests import tiny, weight_files
 
 K = 14  # styles of a generator of 256 px
@@ -27,34 +25,34 @@ def restyle(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.fixture
-def direction(tmp_path: Path) -> Path:
-    smile = Direction("smile", np.random.default_rng(0).standard_normal(tiny.STYLE_DIM), "W")
-    write_directions([smile], tmp_path / "direction.npz")
-    return tmp_path / "direction.npz"
-
-
-def test_faces_are_edited_and_compared(tmp_path: Path, direction: Path):
+def test_components_are_found_and_faces_edited(tmp_path: Path):
     """A list of strengths that starts with a minus sign is no option."""
+    checkpoint, components = tiny.checkpoint(resolution=256, encoder=False), tmp_path / "components.npz"
+    fit = ["directions", "fit", "ganspace", "--checkpoint", checkpoint, "--output", components]
+    done = restyle(tmp_path, *fit, "--components", 3, "--samples", 500)
+    assert done.returncode == 0 and "Drawing codes: 100%" in done.stderr, done.stderr
+    assert "component2" in done.stdout and "of the variance" in done.stdout
+
     latents = tmp_path / "latents.npz"
-    np.savez(latents, **{"me.jpg": np.random.default_rng(1).standard_normal((1, K, tiny.STYLE_DIM)).astype(np.float32)})
-    arguments = ["--checkpoint", tiny.checkpoint(resolution=256, encoder=False), "--input", latents]
-    arguments += ["--direction", direction, "--strengths", "-2,0,1", "--batch-size", 1]
-    arguments += ["--identity-weights", weight_files.face(tmp_path), "--output", tmp_path / "out"]
-    done = restyle(tmp_path, "edit", *arguments)
+    codes = np.random.default_rng(1).standard_normal((1, K, tiny.STYLE_DIM)).astype(np.float32)
+    np.savez(latents, allow_pickle=False, **{"me.jpg": codes})
+    arguments = ["--checkpoint", checkpoint, "--input", latents, "--output", tmp_path / "out", "--batch-size", 1]
+    arguments += ["--direction", components, "--component", "component2", "--strengths", "-2,0,1"]
+    done = restyle(tmp_path, "edit", *arguments, "--identity-weights", weight_files.face(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "1 photo(s) edited" in done.stdout and "identity" in done.stdout and "Editing: 100%" in done.stderr
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())
     low, same, high = (entry["identity"] for entry in report["mean"])
     assert same == pytest.approx(1, abs=1e-5) and max(low, high) < 1 - 1e-4
     assert report["definitions"].keys() == {"identity"} and report["images"]["me.jpg"]["file"] == "me.png"
+    assert (tmp_path / "out" / "strength_-2" / "me.png").exists()
     with Image.open(tmp_path / "out" / "strips" / "me.png") as strip:
-        assert strip.width > 4 * 256 and strip.height > 256  # reconstruction and three strengths; the photo is not at hand
+        assert 4 * 256 < strip.width < 5 * 256  # reconstruction and three strengths; the photo is not at hand
 
 
-def test_wrong_usage(tmp_path: Path, direction: Path, capsys: pytest.CaptureFixture[str]):
+def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     start = ["edit", "--checkpoint", "a.pt", "--input", str(tmp_path), "--output", str(tmp_path / "out")]
-    along = [*start, "--direction", str(direction)]
+    along = [*start, "--direction", "smile.pt"]
 
     def refused(arguments: list[str], words: str) -> None:
         try:
@@ -74,4 +72,7 @@ def test_wrong_usage(tmp_path: Path, direction: Path, capsys: pytest.CaptureFixt
     refused([*start, "--label", "smile=1"], "--label needs --classifier FILE")
     refused([*start, "--reference", "a.png"], "--reference needs --editor FILE and --attribute NAME")
     refused([*along, "--strength", "1"], "did you mean --strengths?")
+    scored = ["directions", "fit", "interfacegan", "--checkpoint", "a.pt", "--output", "a.npz", "--attribute", "smile"]
+    refused(scored, "one of the arguments --attributes --classifier is required")
+    refused([*scored, "--classifier", "c", "--chosen", "0"], "--chosen is 0; expected a share")
     assert not (tmp_path / "out").exists()

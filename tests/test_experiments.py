@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from restyle_jax.jobs.experiment import read_experiment
+from restyle_jax.train.code_config import LatentClassifierTraining
 from restyle_jax.train.config import EncoderTraining
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -110,6 +111,27 @@ def test_the_head_of_a_file_says_what_a_reader_needs(name: str) -> None:
     text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
     assert f"restyle train experiments/{name}.py" in text and f"--workdir runs/{name}" in text
     assert all(word in text for word in ("Hardware:", "Expected", "Source of the settings:"))
+
+
+def test_settings_of_networks_on_codes_are_the_published_ones() -> None:
+    classifier = read_experiment(FOLDER / "latent_classifier_ffhq.py", {})
+    assert classifier == LatentClassifierTraining(
+        data=classifier.data, labels=classifier.labels, max_steps=2109, decay_at=1054
+    )
+    assert (classifier.learning_rate, classifier.weight_decay, classifier.batch_size) == (1e-4, 5e-4, 256)
+    assert (classifier.widths, classifier.embedding, classifier.test_share) == ((2048, 512), 32, 0.1)
+    editor = read_experiment(FOLDER / "reference_edit_ffhq.py", {})
+    assert (editor.learning_rate, editor.weight_decay, editor.batch_size, editor.test_share) == (1e-4, 5e-4, 8, 0.1)
+    assert (editor.l2, editor.l2_ref, editor.l2_src, editor.heads, editor.hidden, editor.dropout) == (
+        1,
+        1,
+        1,
+        4,
+        1024,
+        0.1,
+    )
+    for name in ("latent_classifier_ffhq", "reference_edit_ffhq"):
+        test_the_head_of_a_file_says_what_a_reader_needs(name)
 
 
 ADA = {"augment": "bgc", "dtype": "bfloat16", "flip": False}

@@ -1,5 +1,6 @@
 """Grids, heat maps and the change figure: sizes, places and colours of what is drawn."""
 
+import io
 from colorsys import rgb_to_hsv
 
 import numpy as np
@@ -7,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageSequence
 
-from restyle_jax.viz import GAP, HEAT_COLOURS, MARGIN, GridRow, change_figure, heat_map, picture_grid
+from restyle_jax.viz import (
+    GAP,
+    HEAT_COLOURS,
+    MARGIN,
+    GridRow,
+    change_figure,
+    heat_map,
+    picture_grid,
+    there_and_back,
+)
 
 CELL = 48
 
@@ -77,3 +88,17 @@ def test_change_figure_scales_each_row_as_it_says() -> None:
 
 def test_change_figure_without_any_change() -> None:
     assert change_figure(np.zeros((1, CELL, CELL), np.float32), ["step 1"]).shape[1] == CELL + 2 * MARGIN
+
+
+def test_an_animation_goes_there_and_back() -> None:
+    """Forwards and backwards without showing the ends twice, for ever, in colours that are the same in every frame."""
+    frames = [np.full((8, 12, 3), value, np.uint8) for value in (10, 90, 170, 250)]
+    for frame in frames:
+        frame[:4] = (200, 30, 60)
+    with Image.open(io.BytesIO(there_and_back(frames, 40))) as gif:
+        shown = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(gif)]
+        assert gif.info["duration"] == 40 and gif.info["loop"] == 0 and gif.size == (12, 8)
+    assert len(shown) == 6
+    assert all((frame[:4] == shown[0][:4]).all() for frame in shown)
+    order = [int(frame[6, 6, 0]) for frame in shown]
+    assert order[:4] == sorted(order[:4]) and order[4:] == [order[2], order[1]]

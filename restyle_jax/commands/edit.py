@@ -76,7 +76,9 @@ def add_edit(commands: Any) -> None:
     add_output(edit)
     kind = edit.add_mutually_exclusive_group(required=True)
     kind.add_argument("--direction", type=Path, metavar="FILE", help="a file with directions")
-    kind.add_argument("--label", type=_label, metavar="NAME=0|1", help="an attribute of the classifier, absent or present")
+    kind.add_argument(
+        "--label", type=_label, metavar="NAME=0|1", help="an attribute of the classifier, absent or present"
+    )
     kind.add_argument("--reference", nargs="+", type=Path, metavar="PHOTO", help="photos to take an attribute from")
     edit.add_argument(
         "--strengths",
@@ -85,9 +87,13 @@ def add_edit(commands: Any) -> None:
         help="such as -3,0,3 (default: -3,-1.5,0,1.5,3; labels 1,2,3; references 1)",
     )
     edit.add_argument(
-        "--layers", metavar="LIST", help="styles that change, such as 4-8 or 0-3,7 (default: as the direction says; all)"
+        "--layers",
+        metavar="LIST",
+        help="styles that change, such as 4-8 or 0-3,7 (default: as the direction says; all)",
     )
-    edit.add_argument("--component", metavar="N|NAME", help="which direction of a file with several, from 0 (default: 0)")
+    edit.add_argument(
+        "--component", metavar="N|NAME", help="which direction of a file with several, from 0 (default: 0)"
+    )
     edit.add_argument("--classifier", type=Path, metavar="FILE", help="a latent classifier, for --label and measures")
     edit.add_argument("--order", type=int, choices=(1, 2), help="--label: first or second order (default: 1)")
     edit.add_argument(
@@ -136,13 +142,15 @@ def _edit(parsed: argparse.Namespace) -> int:
     if kind == "direction":
         request = Along(parsed.direction, parsed.component, parsed.layers)
     elif kind == "label":
+        name, value = parsed.label
         request = Towards(
-            *parsed.label,
-            model_in(parsed.classifier),
-            parsed.order or 1,
-            parsed.normalise or "token",
-            parsed.updates or 1,
-            parsed.layers,
+            attribute=name,
+            value=value,
+            classifier=model_in(parsed.classifier),
+            order=parsed.order or 1,
+            normalise=parsed.normalise or "token",
+            updates=parsed.updates or 1,
+            layers=parsed.layers,
         )
     else:
         request = Like(tuple(parsed.reference), parsed.attribute, model_in(parsed.editor))
@@ -183,11 +191,15 @@ def _check(parsed: argparse.Namespace, kind: str) -> None:
     }
     for option, kinds in belongs.items():
         if getattr(parsed, option) is not None and kind not in kinds:
-            raise OutputError(f"--{option} is for edits with --{' or --'.join(kinds)}, not with --{kind}: leave it out.")
+            raise OutputError(
+                f"--{option} is for edits with --{' or --'.join(kinds)}, not with --{kind}: leave it out."
+            )
     if kind == "label" and not parsed.classifier:
         raise OutputError("--label needs --classifier FILE, the latent classifier whose attribute it is.")
     if kind == "reference" and not (parsed.editor and parsed.attribute):
-        raise OutputError("--reference needs --editor FILE and --attribute NAME, the attribute that it was trained for.")
+        raise OutputError(
+            "--reference needs --editor FILE and --attribute NAME, the attribute that it was trained for."
+        )
     if parsed.attribute and kind != "reference" and not (parsed.attributes or parsed.classifier):
         raise OutputError("--attribute says what is to be measured: add --attributes NETWORK or --classifier FILE.")
     if parsed.morph and len(parsed.morph) != 2:

@@ -13,11 +13,11 @@ from restyle_jax.train import fields
 from restyle_jax.train.config import Run
 
 TRAIN = """\
-EXPERIMENT is a Python file with a variable config = EncoderTraining(...), StyleGANTraining(...) or
-AttributeTraining(...); the folder experiments/ of the source code has one for every published
-setting, and its first lines say what it needs and what comes out. It is executed, as any program
-of yours. Every setting in it can be changed for one run by the option of the same name
-(--learning-rate 5e-5 for learning_rate).
+EXPERIMENT is a Python file with a variable config = EncoderTraining(...), StyleGANTraining(...),
+AttributeTraining(...), LatentClassifierTraining(...) or ReferenceEditTraining(...); the folder
+experiments/ of the source code has one for every published setting, and its first lines say what
+it needs and what comes out. It is executed, as any program of yours. Every setting in it can be
+changed for one run by the option of the same name (--learning-rate 5e-5 for learning_rate).
 
 Before anything is computed, everything that the run needs is looked for, and whatever is missing
 is listed with the place where people get it. --dry-run also prints the number of parameters, the

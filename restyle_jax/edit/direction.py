@@ -146,8 +146,8 @@ def _step_and_probe(
         mask = _mask(chosen, count)[:, None]
     elif chosen is not None and chosen != "all":
         raise ValueError(
-            f"direction {direction.name} is to change layers {chosen}, but codes of shape {shape} have no layers; repeat them "
-            "with `broadcast_styles`"
+            f"direction {direction.name} is to change layers {chosen}, but codes of shape {shape} have no layers; those of W+ "
+            "have, which codes of W become with `broadcast_styles`"
         )
     else:
         mask = True

@@ -1,6 +1,5 @@
 """Edit photos, or codes of photos, into a folder: pictures of every strength, strips, morphs, codes and what was changed."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ def edit_folder(
     `say` receives messages for people.
 
     Raises:
-      ImageError: an input or a reference does not exist or cannot be read, or there are no photos.
+      ImageError: an input does not exist, a reference cannot be read, or there are no photos that can.
       OutputError: `output` cannot be used or written.
       CheckpointError: a checkpoint, direction or network cannot be read, lacks something, or does not fit the others.
     """

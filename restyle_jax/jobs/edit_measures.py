@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from tqdm import tqdm
@@ -24,6 +25,7 @@ from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import Model
 from restyle_jax.nets.attributes import AttributeNetwork, Readings, describe, readings
 from restyle_jax.nets.face import PICTURE, FaceNetwork
+from restyle_jax.nets.latent_classifier import LatentClassifier
 from restyle_jax.nets.style_based import broadcast_styles
 from restyle_jax.ops.images import resize, to_float
 
@@ -96,12 +98,17 @@ def _judge_of_pictures(
 def _judge_of_codes(file: Path, model: Model, target: Callable[[Sequence[str]], int | None]) -> Judge:
     """A latent classifier that looks at the codes; an attribute's value is its logit."""
     classifier = classifier_for(file, model)
-    graph, state = nnx.split(classifier)
     generator, w_avg = model.require_generator()
     made = next(random_codes(generator, SPREAD_COUNT, seed=SPREAD_SEED, chunk=SPREAD_COUNT)).w
-    spread = np.asarray(_logits(graph, state, broadcast_styles(made, len(w_avg)))).std(axis=0)
+    spread = logits_of(classifier, np.asarray(broadcast_styles(jnp.asarray(made), len(w_avg)))).std(axis=0)
     names = classifier.config.attributes
-    return Judge(names, names, target(names), spread, lambda codes, _: np.asarray(_logits(graph, state, codes)))
+    return Judge(names, names, target(names), spread, lambda codes, _: logits_of(classifier, codes))
+
+
+def logits_of(classifier: LatentClassifier, codes: np.ndarray) -> np.ndarray:
+    """f32[B, K, D] -> f32[B, attributes], compiled."""
+    graph, state = nnx.split(classifier)
+    return np.asarray(_logits(graph, state, codes))
 
 
 @functools.partial(jax.jit, static_argnames="graph")
@@ -117,7 +124,7 @@ def at_size_of(network: AttributeNetwork, pictures: np.ndarray) -> np.ndarray:
 
 def cropped(model: Model, pictures: np.ndarray) -> np.ndarray:
     """The content of square pictures [B, R, R, 3], without the bars of cars."""
-    return np.asarray(model.geometry.crop(pictures))
+    return np.asarray(model.geometry.crop(jnp.asarray(pictures)))
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,9 @@ class Identity:
     @classmethod
     def load(cls, file: Path, model: Model) -> "Identity | None":
         """None if pictures of this model are no faces that the network can see. Raises CheckpointError as `load_face`."""
-        fits = model.geometry.height == model.geometry.width and model.require_generator()[0].config.resolution >= PICTURE
+        fits = (
+            model.geometry.height == model.geometry.width and model.require_generator()[0].config.resolution >= PICTURE
+        )
         network = load_face(file)
         return cls(network) if fits else None
 
@@ -138,7 +147,7 @@ class Identity:
         small = [at_encoder_size(picture, PICTURE, PICTURE) for picture in pictures.reshape(-1, *pictures.shape[2:])]
         graph, state = nnx.split(self.network)
         rows = np.stack(small).reshape(*pictures.shape[:2], PICTURE, PICTURE, 3)
-        features = np.stack([np.asarray(_embedded(graph, state, row)) for row in rows])
+        features = jnp.stack([_embedded(graph, state, row) for row in rows])
         return np.asarray(cosine_similarity(features, features[:1]))
 
 
@@ -211,5 +220,7 @@ class Measures:
         for name, judge in self.judges.items():
             if judge.target is not None:
                 values = np.asarray(edited.values[name], np.float32)[:, judge.target]
-                return [f"{change:+.2f} sd" for change in (values[1:] - values[0]) / (judge.spread[judge.target] or np.inf)]
+                return [
+                    f"{change:+.2f} sd" for change in (values[1:] - values[0]) / (judge.spread[judge.target] or np.inf)
+                ]
         return []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import Setting
 
@@ -18,8 +19,8 @@ class Along:
     layers: str | None = None
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        return (self.file,)
+    def files(self) -> dict[Path, str]:
+        return {self.file: "a file with directions, such as `restyle directions fit` writes"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Towards:
     layers: str | None = None
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        return (self.classifier,)
+    def files(self) -> dict[Path, str]:
+        return {self.classifier: "a latent classifier"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Like:
     editor: Path
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        return (self.editor, *self.references)
+    def files(self) -> dict[Path, str]:
+        return {self.editor: "an editor for references", **dict.fromkeys(self.references, "a photo as reference")}
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class EditOptions:
 
         Raises CheckpointError if the checkpoint or a file of the edit cannot be read.
         """
+        for file, expected in self.request.files.items():
+            if not file.exists():
+                raise CheckpointError.explain(
+                    file, found="no such file", expected=expected, remedy="check the path and its ending"
+                )
         files = [self.checkpoint, *self.request.files]
         return {**self.description(), "files": " ".join(fingerprint(file) for file in files)}
 

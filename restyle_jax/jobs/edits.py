@@ -7,12 +7,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from data_pipelines.folder import ImageError, list_photos
+from restyle_jax.checkpoints.edit_transformer import load_editor
 from restyle_jax.checkpoints.latent_classifier import load_classifier
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.edit import label, stylespace
+from restyle_jax.edit import label, reference, stylespace
 from restyle_jax.edit.direction import Direction, apply, layer_numbers
 from restyle_jax.edit.files import read_directions
+from restyle_jax.jobs.edit_inputs import Photos
 from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
+from restyle_jax.jobs.records import choose_outputs
 from restyle_jax.model import Model, synthesise
 from restyle_jax.nets.latent_classifier import LatentClassifier
 
@@ -48,7 +52,7 @@ def edit_of(options: EditOptions, model: Model, batch_size: int) -> Edit:
     """The edit that the options ask for.
 
     Raises:
-      ImageError: a reference does not exist or cannot be read.
+      ImageError: a reference cannot be read.
       CheckpointError: a file of the edit cannot be read, lacks what was asked, or belongs to another generator.
     """
 
@@ -88,7 +92,7 @@ def _along(request: Along, model: Model, pictures: Callable[[np.ndarray], np.nda
 
 
 def _chosen(directions: Sequence[Direction], request: Along) -> Direction:
-    """The component that was asked for by number or name, or the first. Raises CheckpointError, which lists them, if there is none."""
+    """The component that was asked for by number or name, or the first. Raises CheckpointError, which lists all, if none fits."""
     wanted = request.component or "0"
     names = [direction.name for direction in directions]
     if wanted in names:
@@ -124,6 +128,51 @@ def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np
         return np.stack([np.asarray(moved(float(strength))) for strength in strengths])[None]
 
     return Edit(f"{request.attribute}={request.value}", request.attribute, (Way(),), codes, pictures)
+
+
+def _like(
+    request: Like, options: EditOptions, model: Model, pictures: Callable[[np.ndarray], np.ndarray], batch_size: int
+) -> Edit:
+    styles, width = model.require_generator()[1].shape
+    editor = load_editor(request.editor, attribute=request.attribute, num_styles=styles)
+    config = editor.config
+    column([config.attribute], request.attribute, request.editor)
+    if (config.num_styles, config.style_dim) != (styles, width):
+        found = f"a network for codes of {config.num_styles} x {config.style_dim}"
+        raise _unfit(request.editor, model, found)
+    shown, targets = _references(request.references, options, model, batch_size)
+
+    def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
+        edited = np.stack([np.asarray(reference.edit(editor, latents, targets, float(s))) for s in strengths])
+        return np.moveaxis(edited, 2, 0)
+
+    names = choose_outputs(list(shown), ())
+    ways = tuple(Way(names[name].removesuffix(".png"), picture) for name, picture in shown.items())
+    return Edit(f"{request.attribute} of the reference", request.attribute, ways, codes, pictures)
+
+
+def _references(
+    paths: Sequence[Path], options: EditOptions, model: Model, batch_size: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """{name: u8[H, W, 3]} of the references as the encoder sees them, and their codes f32[R, K, D].
+
+    Raises ImageError if one cannot be read, CheckpointError if the model has no encoder.
+    """
+    try:
+        model.require_encoder()
+    except ValueError as error:
+        raise CheckpointError(f"{error}: the reference is a photo.") from error
+
+    def refuse(name: str, error: ImageError) -> None:
+        raise error
+
+    source = Photos(list_photos(paths), options.steps)
+    shown: dict[str, np.ndarray] = {}
+    latents = []
+    for part in source.batches(model, source.names, batch_size, refuse):
+        shown |= dict(zip(part.names, part.inputs or (), strict=True))
+        latents.append(part.latents[: len(part.names)])
+    return shown, np.concatenate(latents)
 
 
 def classifier_for(file: Path, model: Model) -> LatentClassifier:

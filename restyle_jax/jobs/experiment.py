@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restyle_jax.train import attribute_config, checks, fields, stylegan_config
+from restyle_jax.train import attribute_config, checks, code_config, fields, stylegan_config
 from restyle_jax.train.attribute_config import AttributeTraining
+from restyle_jax.train.code_config import LatentClassifierTraining, ReferenceEditTraining
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.stylegan_config import StyleGANTraining
@@ -20,6 +21,8 @@ KINDS: dict[str, type] = {
     "encoders": EncoderTraining,
     "generators": StyleGANTraining,
     "attribute networks": AttributeTraining,
+    "latent classifiers": LatentClassifierTraining,
+    "edits by reference": ReferenceEditTraining,
 }
 """What can be trained, and the configuration that says how."""
 
@@ -27,6 +30,8 @@ PROBLEMS: dict[type, Callable[[Any], list[str]]] = {
     EncoderTraining: checks.problems,
     StyleGANTraining: stylegan_config.problems,
     AttributeTraining: attribute_config.problems,
+    LatentClassifierTraining: code_config.problems,
+    ReferenceEditTraining: code_config.problems,
 }
 EXAMPLE = (
     f"config = {' or '.join(f'{kind.__name__}(...)' for kind in KINDS.values())}, as in experiments/restyle_psp_ffhq.py"
@@ -65,7 +70,8 @@ def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
 
 
 def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
-    """Train what a configuration says; see `train_encoder`, `train_stylegan` and `train_attributes` in this package."""
+    """Train what a configuration says; see `train_encoder`, `train_stylegan`, `train_attributes` and `train_on_codes` in this
+    package."""
     if isinstance(config, EncoderTraining):
         from restyle_jax.jobs.train_encoder import train_encoder
 
@@ -74,6 +80,10 @@ def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
         from restyle_jax.jobs.train_stylegan import train_stylegan
 
         return train_stylegan(config, workdir, **how)
-    from restyle_jax.jobs.train_attributes import train_attributes
+    if isinstance(config, AttributeTraining):
+        from restyle_jax.jobs.train_attributes import train_attributes
 
-    return train_attributes(config, workdir, **how)
+        return train_attributes(config, workdir, **how)
+    from restyle_jax.jobs.train_on_codes import train_on_codes
+
+    return train_on_codes(config, workdir, **how)

@@ -178,10 +178,11 @@ def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.A
 
 
 def readings(config: AttributeConfig, found: Attributes) -> Readings:
-    """What was found in B pictures in columns: a scalar as it is, of an angle sine and cosine, of a choice the log-odds of each value.
+    """What was found in B pictures in columns: scalars as they are, sine and cosine of angles, log-odds of the values of choices.
 
     Columns are called "smile", "light (cosine)", "glasses=round". A choice of two values has one column, that of the second.
     """
+    columns: list[tuple[str, str, jax.Array | np.ndarray]]
     columns = [(name, name, found.scalars[:, i]) for i, (name, _, _) in enumerate(config.scalars)]
     for i, name in enumerate(config.angles):
         columns += [(f"{name} ({part})", name, found.angles[:, i, j]) for j, part in enumerate(("cosine", "sine"))]

@@ -15,6 +15,8 @@ AT_LEAST = {
     "warmup": 0,
     **dict.fromkeys(("avatars", "channel_base", "channel_max", "w_dim", "mapping_layers", "path_length_every"), 1),
     **dict.fromkeys(("stddev_group", "stddev_block", "snapshot_pictures"), 1),
+    **dict.fromkeys(("embedding", "heads", "hidden", "decay_at"), 1),
+    **dict.fromkeys(("weight_decay", "dropout", "l2_ref", "l2_src"), 0),
     **dict.fromkeys(("path_length", "style_mixing", "ema_kimg", "ema_ramp", "augment_p"), 0),
 }
 LOSSES = ("l2", "lpips", "identity", "moco", "l2_crop", "lpips_crop")

@@ -22,7 +22,14 @@ def expected(hint: Any) -> str:
         return f"one of {', '.join(names)}"
     if get_origin(hint) is tuple:
         return "whole numbers with commas between them"
-    words = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path", type(None): "none"}
+    words = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        Path: "a path",
+        str: "a name",
+        type(None): "none",
+    }
     return words.get(hint, "")  # functions can only be given in an experiment file
 
 
@@ -51,8 +58,8 @@ def parse(text: str, hint: Any) -> Any:
         return int(text)
     elif hint is float and math.isfinite(float(text)):
         return float(text)
-    elif hint is Path and text:
-        return Path(text)
+    elif hint in (Path, str) and text:
+        return hint(text)
     raise ValueError(f"found {text!r}, expected {expected(hint)}")
 
 

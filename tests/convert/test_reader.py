@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import pathlib
+import pickle
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -259,6 +260,17 @@ def test_nvlabs_state_follows_torch_state_dict(tmp_path: Path) -> None:
     assert node["modules"] == {"": "Generator", "input": "SynthesisInput"}
     assert (node["init_args"], node["init_kwargs"]) == ([512], {})
     assert node["attributes"] == {"img_resolution": 64}
+
+
+def test_plain_pickles_are_read_on_request_only(tmp_path: Path) -> None:
+    path, tree = tmp_path / "S_mean_std", [[np.arange(3, dtype=np.float32)], [np.eye(2)], {"a": 1}]
+    path.write_bytes(pickle.dumps(tree))
+    found = read(path, plain=True)
+    assert found.format == "pickle" and found.tree[2] == {"a": 1}
+    np.testing.assert_array_equal(found.tree[0][0], tree[0][0])
+    np.testing.assert_array_equal(found.tree[1][0], tree[1][0])
+    with pytest.raises(CheckpointError, match="without a network"):
+        read(path)
 
 
 def test_safetensors(tmp_path: Path) -> None:

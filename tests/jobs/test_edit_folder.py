@@ -8,24 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import restyle_jax as rs
 from data_pipelines.folder import ImageError, read_photo
 from data_pipelines.transforms import to_model_input
 from restyle_jax.checkpoints.attributes import save_attributes
+from restyle_jax.checkpoints.edit_transformer import save_editor
 from restyle_jax.checkpoints.latent_classifier import load_classifier, save_classifier
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.edit import label, stylespace
-from restyle_jax.edit.direction import Direction, apply
+from restyle_jax.edit import label, reference, stylespace
+from restyle_jax.edit.direction import Direction, Space, apply
 from restyle_jax.edit.files import write_directions
 from restyle_jax.jobs import edit_measures
 from restyle_jax.jobs.edit_folder import MORPH_FRAMES, Outcome, edit_folder
-from restyle_jax.jobs.edit_options import Along, EditOptions, Towards
+from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import synthesise
 from restyle_jax.nets.attributes import describe, readings
+from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.ops.images import to_bytes, to_float
 from tests import networks, tiny
@@ -44,8 +46,8 @@ def photos(folder: Path, count: int = 3) -> list[str]:
     return sorted(names)
 
 
-def along(space: str = "W", **changes: Any) -> Direction:
-    shape = {"W": tiny.STYLE_DIM, "W+": (K, tiny.STYLE_DIM), "Z": tiny.STYLE_DIM}[space]
+def along(space: Space = "W", **changes: Any) -> Direction:
+    shape = (K, tiny.STYLE_DIM) if space == "W+" else tiny.STYLE_DIM
     vector = np.random.default_rng(5).standard_normal(shape)
     return Direction("smile", vector / np.linalg.norm(vector), space, **changes)
 
@@ -114,11 +116,10 @@ def test_everything_equals_the_python_interface(tmp_path: Path, direction: Path,
             strip = picture(output / "strips" / name)
             assert strip.shape[1] > 5 * 16 and strip.shape[0] > 16
             with Image.open((output / "morphs" / name).with_suffix(".gif")) as gif:
-                assert gif.n_frames == 2 * MORPH_FRAMES - 2 and gif.size == (16, 16) and gif.info["loop"] == 0
-                first = np.asarray(gif.convert("RGB")).astype(int)
-                gif.seek(MORPH_FRAMES - 1)
-                last = np.asarray(gif.convert("RGB")).astype(int)
-            for frame, end in ((first, shown[1, i]), (last, shown[3, i])):
+                assert gif.size == (16, 16) and gif.info["loop"] == 0
+                frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(gif)]
+            assert MORPH_FRAMES < len(frames) <= 2 * MORPH_FRAMES - 2  # equal neighbours become one
+            for frame, end in ((frames[0], shown[1, i]), (frames[len(frames) // 2], shown[3, i])):
                 assert np.abs(frame - to_bytes(end)).mean() < 12  # 256 colours
 
     report = json.loads((output / "metrics.json").read_text())
@@ -148,7 +149,11 @@ def inverted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The codes of three photos after two steps."""
     path = tmp_path_factory.mktemp("inverted") / "latents.npz"
     random = np.random.default_rng(8)
-    np.savez(path, **{f"{i}.jpg": random.standard_normal((2, K, tiny.STYLE_DIM)).astype(np.float32) for i in range(3)})
+    np.savez(
+        path,
+        allow_pickle=False,
+        **{f"{i}.jpg": random.standard_normal((2, K, tiny.STYLE_DIM)).astype(np.float32) for i in range(3)},
+    )
     return path
 
 
@@ -173,11 +178,11 @@ def test_saved_codes_are_edited_from_their_last_step_and_continued(tmp_path: Pat
     outcome, said = run(inverted, output, asked)
     assert outcome.edited == 0 and outcome.done_before == 3 and "Nothing to do" in said[0]
     more = tmp_path / "latents.npz"
-    np.savez(more, **codes, **{"new.png": codes["1.jpg"]})  # a fourth photo joins
+    np.savez(more, allow_pickle=False, **codes, **{"new.png": codes["1.jpg"]})  # a fourth photo joins
     outcome, _ = run(more, output, asked)
     assert outcome.edited == 1 and len(latents(output / "latents.npz")) == 4
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    np.savez(more, **{**codes, "0.jpg": codes["1.jpg"]})
+    np.savez(more, allow_pickle=False, **{**codes, "0.jpg": codes["1.jpg"]})
     with pytest.raises(OutputError, match=r"other photos with the same names \(1, such as 0\.jpg\)"):
         run(more, output, asked)
     with pytest.raises(OutputError, match=r"strengths: 0,1\.5 there, 2 now"):
@@ -189,7 +194,7 @@ def test_saved_codes_are_edited_from_their_last_step_and_continued(tmp_path: Pat
 def test_a_direction_of_s_moves_one_channel(tmp_path: Path, inverted: Path):
     model = rs.load(tiny.checkpoint())
     generator = model.require_generator()[0]
-    widths = generator.config.style_widths
+    widths = stylespace.stylegan2_of(generator).config.style_widths
     vector = np.zeros(sum(widths))
     vector[widths[0] + 3] = 1
     write_directions([Direction("channel", vector, "S", widths=widths, unit=4.0)], tmp_path / "channel.npz")
@@ -202,7 +207,10 @@ def test_a_direction_of_s_moves_one_channel(tmp_path: Path, inverted: Path):
         pixels = picture(tmp_path / "out" / "strength_2" / Path(name).with_suffix(".png"))
         assert np.abs(pixels - to_bytes(stylespace.pictures(generator, found[1:], batch_size=BATCH))[0]).max() <= 1
         plain = picture(tmp_path / "out" / "strength_0" / Path(name).with_suffix(".png"))
-        assert np.abs(plain - to_bytes(synthesise(model, codes[-1:], batch_size=BATCH))[0]).max() <= 1 and (plain != pixels).any()
+        assert (
+            np.abs(plain - to_bytes(synthesise(model, codes[-1:], batch_size=BATCH))[0]).max() <= 1
+            and (plain != pixels).any()
+        )
 
 
 def test_labels_have_a_direction_for_each_photo(tmp_path: Path, inverted: Path, classifier: Path):
@@ -222,13 +230,53 @@ def test_labels_have_a_direction_for_each_photo(tmp_path: Path, inverted: Path, 
         run(inverted, tmp_path / "no", dataclasses.replace(asked, request=Towards("hat", 1, classifier)))
     other = dataclasses.replace(asked, checkpoint=tiny.checkpoint(resolution=32))
     wide = tmp_path / "latents.npz"
-    np.savez(wide, **{"a.png": np.zeros((1, 8, tiny.STYLE_DIM), np.float32)})
+    np.savez(wide, allow_pickle=False, **{"a.png": np.zeros((1, 8, tiny.STYLE_DIM), np.float32)})
     with pytest.raises(CheckpointError, match=r"for codes of 6 x 32; expected .* 8 x 32"):
         run(wide, tmp_path / "no", other)
     with pytest.raises(CheckpointError, match="--layers 3-9: layers are"):
         asked = dataclasses.replace(asked, request=dataclasses.replace(request, layers="3-9"))
         run(inverted, tmp_path / "no", asked)
     assert not (tmp_path / "no").exists()
+
+
+def test_attributes_of_references(tmp_path: Path, inverted: Path):
+    """Two photos of the same name in different folders; with strength 1 the network's result, with 0 the code itself."""
+    first, _, second = photos(tmp_path / "photos")
+    (tmp_path / "photos" / first).rename(tmp_path / "photos" / "1.png")
+    references = (tmp_path / "photos" / "1.png", tmp_path / "photos" / second)
+    config = EditTransformerConfig(K, "hair", style_dim=tiny.STYLE_DIM, heads=2, hidden=8)
+    editor = networks.random(lambda: EditTransformer(config, rngs=networks.nnx.Rngs(0)))
+    save_editor(editor, {}, tmp_path / "editor")
+    request = Like(references, "hair", tmp_path / "editor")
+    asked = dataclasses.replace(options(inverted), request=request, strengths=(0.0, 1.0), morph=(0.0, 1.0))
+    outcome, _ = run(inverted, tmp_path / "out", asked)
+    model = rs.load(tiny.checkpoint())
+    inputs = np.stack([to_model_input(read_photo(path), tiny.SIZE, tiny.SIZE) for path in references])
+    targets = rs.invert(model, inputs, STEPS, resize_outputs=True).latents[-1]
+    for name, codes in latents(inverted).items():
+        found = latents(tmp_path / "out" / "latents.npz")[name]
+        expected = reference.edit(editor, codes[-1:], targets)[0]
+        np.testing.assert_array_equal(found[[0, 2]], codes[[-1, -1]])
+        np.testing.assert_allclose(found[[1, 3]], expected, atol=1e-3)
+        stem = Path(name).stem
+        assert len(list((tmp_path / "out").rglob(f"{stem}.png"))) == 5  # one strip, and two strengths of two references
+        assert (tmp_path / "out" / "strength_1" / "deep" / "1" / f"{stem}.png").exists()
+        assert (tmp_path / "out" / "morphs" / "1" / f"{stem}.gif").exists()
+    assert [entry["reference"] for entry in outcome.report["mean"]] == ["1"] * 2 + ["deep/1"] * 2
+
+    def refused(error: type[Exception], words: str, checkpoint: Path | None = None, **changes: Any) -> None:
+        other = dataclasses.replace(asked, request=dataclasses.replace(request, **changes))
+        with pytest.raises(error, match=words):
+            run(inverted, tmp_path / "no", dataclasses.replace(other, checkpoint=checkpoint or asked.checkpoint))
+        assert not (tmp_path / "no").exists()
+
+    refused(CheckpointError, "no attribute 'hat'; expected one of hair", attribute="hat")
+    refused(
+        CheckpointError, r"nowhere\.png: found no such file; expected a photo", references=(tmp_path / "nowhere.png",)
+    )
+    refused(CheckpointError, "has no encoder.* the reference is a photo", tiny.checkpoint(encoder=False))
+    (tmp_path / "text.png").write_text("no")
+    refused(ImageError, r"text\.png: not a picture", references=(tmp_path / "text.png",))
 
 
 def test_unreadable_photos_are_skipped(tmp_path: Path, direction: Path):
@@ -253,12 +301,14 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
         return tmp_path / "one.npz"
 
     def codes(shape: tuple[int, ...] = (1, K, tiny.STYLE_DIM), value: float = 0) -> Path:
-        np.savez(tmp_path / "codes.npz", **{"a.png": np.full(shape, value, np.float32)})
+        np.savez(tmp_path / "codes.npz", allow_pickle=False, **{"a.png": np.full(shape, value, np.float32)})
         return tmp_path / "codes.npz"
 
     no_file = tmp_path / "nowhere"
-    refused(CheckpointError, "nowhere: found No such file", file=no_file)
-    refused(CheckpointError, r"no component 'pose'; expected a number from 0 to 1, or one of smile, age", component="pose")
+    refused(CheckpointError, r"nowhere: found no such file; expected a file with directions", file=no_file)
+    refused(
+        CheckpointError, r"no component 'pose'; expected a number from 0 to 1, or one of smile, age", component="pose"
+    )
     refused(CheckpointError, "no component '2'", component="2")
     refused(CheckpointError, r"two\.npz: .*layers are \[6\], expected numbers from 0 to 5", layers="6")
     refused(CheckpointError, r"two\.npz: .*layers are \"x\"", layers="x")
@@ -270,7 +320,9 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
     refused(CheckpointError, "expected a directory with an attribute network", attributes=tiny.checkpoint())
     refused(ImageError, "no such file or folder", no_file)
     refused(CheckpointError, "nowhere.npz: found No such file", no_file.with_suffix(".npz"))
-    refused(CheckpointError, r"codes\.npz: found float32\[1, 8, 32\] for a\.png; expected .* 6, 32\]", codes((1, 8, 32)))
+    refused(
+        CheckpointError, r"codes\.npz: found float32\[1, 8, 32\] for a\.png; expected .* 6, 32\]", codes((1, 8, 32))
+    )
     refused(CheckpointError, r"codes\.npz: .*not finite for a\.png", codes(value=np.nan))
     (tmp_path / "text.npz").write_text("no")
     refused(CheckpointError, r"text\.npz: found .*expected a latents\.npz", tmp_path / "text.npz")

@@ -14,6 +14,7 @@ from restyle_jax.nets.attributes import (
     Attributes,
     describe,
     frequencies,
+    readings,
 )
 from tests import networks
 
@@ -136,3 +137,18 @@ def test_no_pictures_are_refused():
 def test_impossible_configs_say_what_is_wrong(wrong: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         AttributeConfig(**{"resolution": 64, "scalars": (("age", 0.0, 1.0),), **wrong})
+
+
+def test_readings_are_numbers_in_columns():
+    found = describe(network(), pictures(3))
+    columns = readings(TINY, found)
+    assert columns.names == (
+        *("yaw", "smile", "light_direction (cosine)", "light_direction (sine)"),
+        *("hat=none", "hat=cap", "hat=brim", "freckles=yes"),
+    )
+    assert columns.attributes == ("yaw", "smile", *["light_direction"] * 2, *["hat"] * 3, "freckles")
+    np.testing.assert_array_equal(columns.values[:, :2], found.scalars)
+    np.testing.assert_array_equal(columns.values[:, 2:4], found.angles[:, 0])
+    shares = np.asarray(jax.nn.softmax(found.choices["hat"], axis=1))
+    np.testing.assert_allclose(columns.values[:, 4:7], np.log(shares / (1 - shares)), atol=1e-4)
+    np.testing.assert_allclose(columns.values[:, 7], np.diff(found.choices["freckles"])[:, 0], atol=1e-5)
