@@ -14,6 +14,7 @@ from restyle_jax.commands.evaluate_generator import add_eval_generator
 from restyle_jax.commands.files import add_convert, add_export, add_inspect
 from restyle_jax.commands.inference import add_generate, add_invert
 from restyle_jax.commands.train import add_train
+from restyle_jax.commands.zoo import add_zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.train.errors import TrainingError
@@ -71,6 +72,7 @@ def _parser() -> Parser:
         add_convert,
         add_export,
         add_inspect,
+        add_zoo,
         add_data,
         add_train,
         add_eval,
