@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from data_pipelines.folder import ImageError
 from restyle_jax.commands.arguments import Parser, failed, say
 from restyle_jax.commands.data import add_data
+from restyle_jax.commands.demo import add_demo
 from restyle_jax.commands.directions import add_directions
 from restyle_jax.commands.edit import add_edit
 from restyle_jax.commands.evaluate import add_eval
@@ -65,6 +66,7 @@ def _parser() -> Parser:
     )
     commands = parser.add_subparsers(title="commands", metavar="<command>", required=True)
     for declare in (
+        add_demo,
         add_invert,
         add_generate,
         add_edit,
