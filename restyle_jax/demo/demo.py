@@ -85,7 +85,10 @@ INTRODUCTION = (
     "A StyleGAN generator makes pictures from codes, which are lists of numbers. An encoder goes the other way and finds the code "
     "of a picture. Once there is a code, the picture can be edited by changing the numbers."
 )
-WITHOUT_ENCODER = "This checkpoint has a generator and no encoder, so what needs inversions is left out, and random pictures are edited."
+WITHOUT_ENCODER = (
+    "This checkpoint has a generator and no encoder, so what needs inversions is left out. What is edited and morphed are random "
+    "pictures."
+)
 GIVEN = "The directions come from the files that were given."
 FOUND = (
     "These directions were found by GANSpace: the principal components of random codes, along which codes differ most. They have "
