@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 import restyle_jax as rs
 from restyle_jax import model as models
 from restyle_jax.cli import main
 from restyle_jax.demo.demo import DemoOptions, make_demo
+from restyle_jax.demo.studio import Stopwatch, Studio
 from restyle_jax.edit.direction import Direction, apply
 from restyle_jax.edit.files import write_directions
+from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
 from restyle_jax.ops.images import to_bytes, to_float
@@ -169,3 +172,12 @@ def test_what_is_refused(tmp_path: Path, photos: Path, capsys: pytest.CaptureFix
     (tmp_path / "out" / "mine.txt").touch()
     assert main(start) == 1 and "did not make" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_large_pictures_become_smaller():
+    model = rs.load(tiny.checkpoint(resolution=512, encoder=False))
+    with CompileClock() as clock, tqdm(disable=True) as bar:
+        studio = Studio(model, 2, bar, Stopwatch(clock))
+        made = studio.pictures(np.zeros((3, 1)), lambda codes: np.ones((len(codes), 512, 512, 3), np.float32))
+    assert len(made) == 3 and {picture.shape for picture in made} == {(256, 256, 3)} and min(map(np.min, made)) == 255
+    assert studio.watch.times.keys() == {"making pictures of codes"}
