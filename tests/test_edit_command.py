@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restyle_jax.checkpoints.latent_classifier import save_classifier
 from restyle_jax.cli import main
-from tests import tiny, weight_files
+from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
+from tests import networks, tiny, weight_files
 
 K = 14  # styles of a generator of 256 px
 
@@ -28,16 +30,16 @@ def restyle(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[s
 def test_components_are_found_and_faces_edited(tmp_path: Path):
     """A list of strengths that starts with a minus sign is no option."""
     checkpoint, components = tiny.checkpoint(resolution=256, encoder=False), tmp_path / "components.npz"
-    fit = ["directions", "fit", "ganspace", "--checkpoint", checkpoint, "--output", components]
-    done = restyle(tmp_path, *fit, "--components", 3, "--samples", 500)
-    assert done.returncode == 0 and "Drawing codes: 100%" in done.stderr, done.stderr
-    assert "component2" in done.stdout and "of the variance" in done.stdout
+    fit = ["directions", "fit", "sefa", "--checkpoint", checkpoint, "--output", components, "--layers", "0-6"]
+    done = restyle(tmp_path, *fit, "--components", 3)
+    assert done.returncode == 0, done.stderr
+    assert "component2" in done.stdout and "eigenvalue" in done.stdout and "3 direction(s) in" in done.stdout
 
     latents = tmp_path / "latents.npz"
     codes = np.random.default_rng(1).standard_normal((1, K, tiny.STYLE_DIM)).astype(np.float32)
     np.savez(latents, allow_pickle=False, **{"me.jpg": codes})
     arguments = ["--checkpoint", checkpoint, "--input", latents, "--output", tmp_path / "out", "--batch-size", 1]
-    arguments += ["--direction", components, "--component", "component2", "--strengths", "-2,0,1"]
+    arguments += ["--direction", components, "--component", "component2", "--strengths", "-9,0,9"]
     done = restyle(tmp_path, "edit", *arguments, "--identity-weights", weight_files.face(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "1 photo(s) edited" in done.stdout and "identity" in done.stdout and "Editing: 100%" in done.stderr
@@ -45,9 +47,31 @@ def test_components_are_found_and_faces_edited(tmp_path: Path):
     low, same, high = (entry["identity"] for entry in report["mean"])
     assert same == pytest.approx(1, abs=1e-5) and max(low, high) < 1 - 1e-4
     assert report["definitions"].keys() == {"identity"} and report["images"]["me.jpg"]["file"] == "me.png"
-    assert (tmp_path / "out" / "strength_-2" / "me.png").exists()
+    assert (tmp_path / "out" / "strength_-9" / "me.png").exists()
     with Image.open(tmp_path / "out" / "strips" / "me.png") as strip:
         assert 4 * 256 < strip.width < 5 * 256  # reconstruction and three strengths; the photo is not at hand
+
+
+def test_methods_say_what_they_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+):
+    classifier, generator = tmp_path / "classifier", str(tiny.checkpoint(encoder=False))
+    config = LatentClassifierConfig(6, tiny.STYLE_DIM, ("smile",), widths=(8,), embedding=4)
+    save_classifier(networks.random(lambda: LatentClassifier(config, rngs=networks.nnx.Rngs(0))), {}, classifier)
+
+    def fit(method: str, *arguments: str) -> tuple[str, str]:
+        start = ["directions", "fit", method, "--checkpoint", generator, "--output", str(tmp_path / f"{method}.npz")]
+        assert main([*start, "--no-compilation-cache", *arguments]) == 0
+        said = capsys.readouterr()
+        return said.out, said.err
+
+    scored = ["--attribute", "smile", "--classifier", str(classifier), "--samples", "300"]
+    out, progress = fit("interfacegan", *scored, "--chosen", "30")
+    assert "in validation" in out and "30 codes on each side" in out and "Scoring: 100%" in progress
+    out, _ = fit("stylespace", *scored, "--channels", "2")
+    assert out.count("channel (") == 2 and "score" in out
+    out, progress = fit("ganspace", "--samples", "100", "--components", "30")
+    assert "% of the variance" in out and "... 30 in all" in out and "Drawing codes: 100%" in progress
 
 
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

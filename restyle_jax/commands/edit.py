@@ -37,7 +37,8 @@ what it writes into DIR:
   strips/                        for each photo: input, reconstruction, all strengths
   morphs/                        with --morph, for each photo a GIF, there and back
   latents.npz                    key: photo name; value: the edited codes, float32
-                                 [strengths, K, 512], or [strengths, channels] in S space
+                                 [strengths, K, 512], or [strengths, channels] in S space;
+                                 references follow one another
   metrics.json                   how much the edit changed, see below; settings, versions
 
 Photos are inverted first, as `restyle invert` does. A latents.npz of `restyle invert` saves

@@ -23,7 +23,7 @@ from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.metrics.attribute_dependency import attribute_dependency
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import Model
-from restyle_jax.nets.attributes import AttributeNetwork, Readings, describe, readings
+from restyle_jax.nets.attributes import AttributeNetwork, describe, readings
 from restyle_jax.nets.face import PICTURE, FaceNetwork
 from restyle_jax.nets.latent_classifier import LatentClassifier
 from restyle_jax.nets.style_based import broadcast_styles
@@ -45,8 +45,8 @@ DEFINITIONS = {
 class Judge:
     """Reads attributes off pictures or codes.
 
-    names, attributes: of the columns, as in `Readings`. target: the column that the edit means, if it is known. spread: f32[n],
-    standard deviations. read: codes f32[B, K, D] and pictures f32[B, H, W, 3] -> f32[B, n].
+    names, attributes: of the columns, as in `AttributeConfig.columns`. target: the column that the edit means, if it is known.
+    spread: f32[n], standard deviations. read: codes f32[B, K, D] and pictures f32[B, H, W, 3] -> f32[B, n].
     """
 
     names: tuple[str, ...]
@@ -79,20 +79,24 @@ def _judge_of_pictures(
 ) -> Judge:
     """An attribute network that looks at the pictures."""
     network = load_attributes(file)
-
-    def read(pictures: np.ndarray) -> Readings:
-        return readings(network.config, describe(network, at_size_of(network, pictures)))
-
+    columns = network.config.columns
+    wanted = target([*columns])
     generator, w_avg = model.require_generator()
     made = pictures_of_generator(generator, w_avg, SPREAD_COUNT, seed=SPREAD_SEED, batch_size=batch_size)
     found = []
     with tqdm(total=SPREAD_COUNT, unit="image", desc="How attributes vary", dynamic_ncols=True) as bar:
         for pixels in made:
-            found.append(read(cropped(model, to_float(pixels))))
+            found.append(readings_of(network, cropped(model, to_float(pixels))))
             bar.update(len(pixels))
-    names, attributes, _ = found[0]
-    spread = np.concatenate([part.values for part in found]).std(axis=0)
-    return Judge(names, attributes, target(names), spread, lambda _, pictures: read(pictures).values)
+    spread = np.concatenate(found).std(axis=0)
+    return Judge((*columns,), (*columns.values(),), wanted, spread, lambda _, pictures: readings_of(network, pictures))
+
+
+def readings_of(network: AttributeNetwork, pictures: np.ndarray) -> np.ndarray:
+    """Pictures f32[B, H, W, 3] of any size -> f32[B, columns]."""
+    size = network.config.resolution
+    fitted = pictures if pictures.shape[1:3] == (size, size) else resize(pictures, size, size)
+    return readings(network.config, describe(network, fitted))
 
 
 def _judge_of_codes(file: Path, model: Model, target: Callable[[Sequence[str]], int | None]) -> Judge:
@@ -114,12 +118,6 @@ def logits_of(classifier: LatentClassifier, codes: np.ndarray) -> np.ndarray:
 @functools.partial(jax.jit, static_argnames="graph")
 def _logits(graph, state, codes) -> jax.Array:
     return nnx.merge(graph, state, copy=True)(codes).logits
-
-
-def at_size_of(network: AttributeNetwork, pictures: np.ndarray) -> np.ndarray:
-    """Pictures f32[B, H, W, 3] as the network looks at them."""
-    size = network.config.resolution
-    return pictures if pictures.shape[1:3] == (size, size) else resize(pictures, size, size)
 
 
 def cropped(model: Model, pictures: np.ndarray) -> np.ndarray:

@@ -18,11 +18,10 @@ from restyle_jax.edit import ganspace, interfacegan, sefa, stylespace
 from restyle_jax.edit.direction import Direction
 from restyle_jax.edit.files import read_directions, write_directions
 from restyle_jax.edit.sampling import Codes, Score, random_codes, scored_codes
-from restyle_jax.jobs.edit_measures import at_size_of, cropped, logits_of
+from restyle_jax.jobs.edit_measures import cropped, logits_of, readings_of
 from restyle_jax.jobs.edits import classifier_for, column
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.model import Model
-from restyle_jax.nets.attributes import describe, readings
 from restyle_jax.nets.style_based import broadcast_styles, truncate
 
 
@@ -208,12 +207,12 @@ def _scored(asked: Scores, fit: Fit, model: Model) -> tuple[Codes, np.ndarray]:
 
 def _score_of_pictures(file: Path, attribute: str, model: Model, bar: tqdm) -> Score:
     network = load_attributes(file)
+    wanted = column([*network.config.columns], attribute, file)
 
     def score(pictures: jax.Array) -> np.ndarray:
-        shown = cropped(model, np.asarray(pictures))
-        found = readings(network.config, describe(network, at_size_of(network, shown)))
-        bar.update(min(len(shown), bar.total - bar.n))  # the last batch is filled up
-        return found.values[:, column(found.names, attribute, file)]
+        found = readings_of(network, cropped(model, np.asarray(pictures)))
+        bar.update(min(len(found), bar.total - bar.n))  # the last batch is filled up
+        return found[:, wanted]
 
     return score
 

@@ -68,6 +68,17 @@ class AttributeConfig:
         """Number of outputs in all: one for a scalar, two for an angle, one for each value of a choice."""
         return len(self.scalars) + 2 * len(self.angles) + sum(len(values) for _, values in self.choices)
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Names of what `readings` gives, and the attribute that each belongs to, in their order.
+
+        "smile" for a scalar as it is, "light (cosine)" and "light (sine)" for an angle, "glasses=round" for the log-odds of a value
+        of a choice. A choice of two values has one column, that of the second.
+        """
+        columns = {name: name for name, *_ in self.scalars}
+        columns |= {f"{name} ({part})": name for name in self.angles for part in ("cosine", "sine")}
+        return columns | {f"{name}={value}": name for name, values in self.choices for value in values[_told(values)]}
+
 
 class Attributes(NamedTuple):
     """What is in B pictures.
@@ -79,17 +90,6 @@ class Attributes(NamedTuple):
     scalars: jax.Array
     angles: jax.Array
     choices: dict[str, jax.Array]
-
-
-class Readings(NamedTuple):
-    """Attributes as numbers in columns.
-
-    names: of the columns. attributes: what each belongs to; a choice or an angle has several. values: f32[B, columns].
-    """
-
-    names: tuple[str, ...]
-    attributes: tuple[str, ...]
-    values: np.ndarray
 
 
 class Block(nnx.Module):
@@ -177,22 +177,20 @@ def _described(graph: nnx.GraphDef[AttributeNetwork], state: nnx.State, x: jax.A
     return nnx.merge(graph, state, copy=True)(x)
 
 
-def readings(config: AttributeConfig, found: Attributes) -> Readings:
-    """What was found in B pictures in columns: scalars as they are, sine and cosine of angles, log-odds of the values of choices.
-
-    Columns are called "smile", "light (cosine)", "glasses=round". A choice of two values has one column, that of the second.
-    """
-    columns: list[tuple[str, str, jax.Array | np.ndarray]]
-    columns = [(name, name, found.scalars[:, i]) for i, (name, _, _) in enumerate(config.scalars)]
-    for i, name in enumerate(config.angles):
-        columns += [(f"{name} ({part})", name, found.angles[:, i, j]) for j, part in enumerate(("cosine", "sine"))]
+def readings(config: AttributeConfig, found: Attributes) -> np.ndarray:
+    """What was found in B pictures as numbers f32[B, columns], see `AttributeConfig.columns`."""
+    angles = found.angles.reshape(len(found.angles), 2 * len(config.angles))
+    columns = [np.asarray(found.scalars), np.asarray(angles)]
     for name, values in config.choices:
         logits = np.asarray(found.choices[name])
-        for j in range(1 if len(values) == 2 else 0, len(values)):
-            others = jax.nn.logsumexp(np.delete(logits, j, axis=1), axis=1)
-            columns.append((f"{name}={values[j]}", name, logits[:, j] - np.asarray(others)))
-    names, attributes, numbers = zip(*columns, strict=True)
-    return Readings(names, attributes, np.stack([np.asarray(column, np.float32) for column in numbers], axis=1))
+        others = [jax.nn.logsumexp(np.delete(logits, i, axis=1), axis=1) for i in range(len(values))]
+        columns.append((logits - np.stack(others, axis=1))[:, _told(values)])
+    return np.concatenate(columns, axis=1, dtype=np.float32)
+
+
+def _told(values: tuple[str, ...]) -> slice:
+    """The values of a choice that have a column."""
+    return slice(1, None) if len(values) == 2 else slice(None)
 
 
 def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> dict[str, dict[str, float]]:

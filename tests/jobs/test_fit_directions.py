@@ -90,7 +90,7 @@ def test_channels_of_an_attribute_change_what_is_seen(tmp_path: Path, attributes
     s = styles(generator, np.asarray(w_avg)[None])
     net = network()
     moved = np.concatenate([np.asarray(part) for part in apply(found[0], s, [-4.0, 4.0])])
-    seen = readings(net.config, describe(net, pictures(generator, moved))).values
+    seen = readings(net.config, describe(net, pictures(generator, moved)))
     assert (seen[0] != seen[1]).any()
 
 
