@@ -12,8 +12,8 @@ from flax import nnx
 
 from restyle_jax import refine
 from restyle_jax.nets.discriminators import Discriminator
-from restyle_jax.nets.encoders import Encoder
 from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.image_encoders import ImageEncoder
 from restyle_jax.nets.style_based import broadcast_styles, truncate
 from restyle_jax.ops import images as image_ops
 from restyle_jax.refine import Estimate, Geometry, Inversion
@@ -28,7 +28,7 @@ class Model:
 
     generator: Generator | None = None
     w_avg: jax.Array | None = None
-    encoder: Encoder | None = None
+    encoder: ImageEncoder | None = None
     discriminator: Discriminator | None = None
     geometry: Geometry = dataclasses.field(default_factory=Geometry)
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -43,13 +43,17 @@ class Model:
     def require_generator(self) -> tuple[Generator, jax.Array]:
         """The generator and w_avg. Raises ValueError if the checkpoint had none."""
         if self.generator is None or self.w_avg is None:
-            raise ValueError(f"{self.name} has no generator; use a ReStyle, pSp, e4e or generator checkpoint")
+            raise ValueError(
+                f"{self.name} has no generator; use a ReStyle, pSp, e4e, Style Transformer or generator checkpoint"
+            )
         return self.generator, self.w_avg
 
-    def require_encoder(self) -> Encoder:
+    def require_encoder(self) -> ImageEncoder:
         """The encoder. Raises ValueError if the checkpoint had none."""
         if self.encoder is None:
-            raise ValueError(f"{self.name} has no encoder; inversion needs a ReStyle, pSp or e4e checkpoint")
+            raise ValueError(
+                f"{self.name} has no encoder; inversion needs a ReStyle, pSp, e4e or Style Transformer checkpoint"
+            )
         return self.encoder
 
     def passes(self, steps: int) -> int:
@@ -92,7 +96,7 @@ def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs
     if encoder.config.in_channels not in (3, 6):
         raise ValueError(
             f"{model.name} has an encoder for inputs of {encoder.config.in_channels} channels (sketches or label maps), "
-            "expected 6 (ReStyle) or 3 (pSp, e4e): it cannot invert photos"
+            "expected 6 (ReStyle) or 3 (pSp, e4e, Style Transformer): it cannot invert photos"
         )
     steps = model.passes(steps)
     graphs, states = zip(nnx.split(encoder), nnx.split(generator), strict=True)
@@ -110,7 +114,7 @@ def invert(
     bootstrap_from: Model | None = None,
     bootstrap_steps: int = 1,
 ) -> Inversion:
-    """Invert images f32[B, H, W, 3] in [-1, 1] with N = `steps` refinements (a single-pass pSp or e4e encoder does one).
+    """Invert images f32[B, H, W, 3] in [-1, 1] with N = `steps` refinements (a single-pass encoder does one).
 
     Images of another size than the encoder's are resized as the official transform does. Returns `latents`
     f32[N, B, K, w_dim] and `images` f32[N, B, h, w, 3] at the generator's resolution, cropped to the content, or at the

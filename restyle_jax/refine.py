@@ -19,8 +19,8 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from restyle_jax.nets.encoders import Encoder
 from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.image_encoders import ImageEncoder
 from restyle_jax.nets.style_based import Noise
 from restyle_jax.ops.resample import block_mean
 
@@ -74,7 +74,7 @@ def average(generator: Generator, w_avg: jax.Array, geometry: Geometry) -> Estim
 
 
 def step(
-    encoder: Encoder,
+    encoder: ImageEncoder,
     generator: Generator,
     x: jax.Array,
     estimate: Estimate,
@@ -84,18 +84,20 @@ def step(
     *,
     stage: jax.Array | None = None,
     train: bool = False,
+    key: jax.Array | None = None,
     remat: bool = False,
 ) -> tuple[Estimate, jax.Array]:
     """One refinement of `estimate` towards x f32[B, height, width, 3] in [-1, 1].
 
-    `stage` is that of a progressive encoder. With `train` the encoder normalises with batch statistics and updates its running
-    ones in place. With `remat` the backward pass computes each network again instead of keeping its activations.
+    `stage` is that of a progressive encoder, `key` for an encoder with dropout (None: nothing is dropped). With `train` the
+    encoder normalises with batch statistics and updates its running ones in place. With `remat` the backward pass computes
+    each network again instead of keeping its activations.
     Returns the new estimate and the generator's whole picture f32[B, R, R, 3].
     """
     residual = encoder.config.in_channels == 6
     seen = jnp.concatenate([x, estimate.y], axis=-1) if residual else x
     call = rematerialised if remat else _called
-    w = (estimate.w if residual else w_avg) + call(encoder, lambda network: network(seen, stage, train))
+    w = (estimate.w if residual else w_avg) + call(encoder, lambda network: network(seen, stage, train, key))
     image = call(generator.synthesis, lambda network: network(w, noise))
     return Estimate(w, geometry.pool(image)), image
 
@@ -119,7 +121,7 @@ def _called(network: nnx.Module, call: Callable[[Any], jax.Array]) -> jax.Array:
 
 
 def refine(
-    encoder: Encoder,
+    encoder: ImageEncoder,
     generator: Generator,
     x: jax.Array,
     start: Estimate,

@@ -52,7 +52,8 @@ def random(make: Callable[[], nnx.Module], seed: int = 0) -> Any:
             scale, offset = 0.0, 1.0
         elif "mapping.layers" in name:  # equalised, with learning-rate multiplier 0.01
             scale = 100.0
-        elif "trunk" in name or "convs" in name:  # not equalised; a stack of heads has one more leading axis
+        elif any(part in name for part in ("trunk", "convs", "attention", "linear1", "linear2")):
+            # Not equalised; a stack of heads has one more leading axis.
             scale = np.prod(value.shape[-4:-1]) ** -0.5
         elif name.endswith("linear.kernel"):  # small residuals, so that a loop of refinements stays bounded
             scale = 0.1

@@ -132,6 +132,19 @@ def checkpoint(
     }
 
 
+def style_transformer(resolution: int = 32, narrow: int = 4, seed: int = 0) -> dict[str, Any]:
+    """The contents of a Style Transformer checkpoint: 18 tokens whatever the resolution, and the keys of DataParallel."""
+    tensors = entries("style_transformer/inversion_1024")
+    plain = [(key.replace(".module.", ".", 1), shape, dtype, rule) for key, shape, dtype, rule in tensors]
+    state = values(resized(plain, resolution=resolution, narrow=narrow), seed)
+    average = 0.5 * np.random.default_rng(seed).standard_normal(512 // narrow)
+    return {
+        "state_dict": {re.sub(r"^(encoder|decoder)", r"\1.module", key): array for key, array in state.items()},
+        "opts": {"dataset_type": "ffhq_encode", "input_nc": 3, "output_size": resolution, "learn_in_w": False},
+        "latent_avg": average.astype(np.float32),
+    }
+
+
 def write(path: Path, tree: Any) -> Path:
     """The tree as a torch file; returns its path."""
     with path.open("wb") as file:

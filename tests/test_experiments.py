@@ -48,6 +48,11 @@ PSP_TASK = {**PSP, "w_norm": 0.005, "flip": False}
 E4E = {**PSP, **ADVERSARY, "head": "fpn_progressive", "max_steps": 200_000, "eval_every": 10_000, "test_batch_size": 4}
 E4E = {name: value for name, value in E4E.items() if name != "save_every"}
 E4E_OTHERS = {**E4E, "identity": 0, "moco": 0.5}
+TRANSFORMER = {
+    **PSP,
+    **{"head": "style_transformer", "max_steps": 600_000, "test_batch_size": 4, "image_every": 5000},
+    **{"eval_every": 5000, "save_every": 10_000},
+}
 
 PUBLISHED: dict[str, dict[str, Any]] = {
     "restyle_psp_ffhq": {**RESTYLE_PSP, **FACES},
@@ -75,6 +80,14 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "e4e_cars": {**E4E_OTHERS, **CAR},
     "e4e_church": E4E_OTHERS,
     "e4e_horse": E4E_OTHERS,
+    "style_transformer_ffhq": TRANSFORMER,
+    # The weight of MoCo is documented nowhere; the trunk is that of faces for every domain.
+    "style_transformer_cars": {**TRANSFORMER, **CAR, "identity": 0, "moco": 0.5},
+    "restyle_style_transformer_ffhq": {
+        **RESTYLE_PSP,
+        **FACES,
+        "head": "style_transformer",
+    },  # by both rules; nobody did this
 }
 GENERATORS = {
     "ffhq": "stylegan2-ffhq-config-f.pt",

@@ -9,11 +9,12 @@ from math import prod
 from typing import NamedTuple
 
 from restyle_jax.nets.discriminators import DiscriminatorConfig
-from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.face import INPUT, IRSE50, LAST
+from restyle_jax.nets.image_encoders import ImageEncoderConfig
 from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.perceptual import TRUNKS, Conv, Fire, NetName, Pool
 from restyle_jax.nets.resnet import ResNetConfig
+from restyle_jax.nets.style_transformer import StyleTransformerConfig
 from restyle_jax.nets.stylegan2 import GeneratorConfig
 from restyle_jax.train.config import EncoderTraining
 
@@ -46,9 +47,11 @@ def discriminator_flops(config: DiscriminatorConfig) -> int:
     return 2 * (total + pixels * (9 * (last + 1) * last + last * last) + last)
 
 
-def encoder_flops(config: EncoderConfig, height: int, width: int) -> int:
+def encoder_flops(config: ImageEncoderConfig, height: int, width: int) -> int:
     """Image of height x width to K styles."""
     total, maps = _trunk_macs(config.trunk_config, height, width)
+    if isinstance(config, StyleTransformerConfig):
+        return 2 * (total + _decoder_macs(config, maps))
     stacks = zip(config.levels, maps[:-4:-1], strict=True) if config.pyramid else [(config.num_styles, maps[-1])]
     dim = config.style_dim
     for level, (heads, (rows, columns, channels)) in enumerate(stacks):
@@ -91,7 +94,7 @@ class Cost(NamedTuple):
     backward: int
 
 
-def training_flops(config: EncoderTraining, encoder: EncoderConfig, generator: GeneratorConfig) -> Cost:
+def training_flops(config: EncoderTraining, encoder: ImageEncoderConfig, generator: GeneratorConfig) -> Cost:
     """One training iteration with L2, LPIPS and identity, for one picture.
 
     Backward, the encoder costs twice its forward pass (gradients of inputs and weights), the fixed networks behind it once
@@ -120,6 +123,18 @@ def generator_training_flops(generator: GeneratorConfig, discriminator: Discrimi
         "D main": mapping + synthesis + 2 * 3 * judge,
         "D R1": (2 + 4) * judge,
     }
+
+
+def _decoder_macs(config: StyleTransformerConfig, maps: list[tuple[int, int, int]]) -> int:
+    """Multiply-adds from the last three maps of a trunk to the styles of a Style Transformer."""
+    dim, tokens, total = config.style_dim, config.num_tokens, 0
+    for rows, columns, channels in maps[:-4:-1]:
+        pixels = rows * columns
+        if channels != dim:  # lateral or projecting 1x1 convolution
+            total += pixels * channels * dim
+        total += 2 * tokens * (tokens + pixels) * dim  # scores and sums of both attentions
+        total += (6 * tokens + 2 * pixels) * dim * dim + 2 * tokens * dim * config.hidden
+    return total
 
 
 def _trunk_macs(config: IRSEConfig | ResNetConfig, height: int, width: int) -> tuple[int, list[tuple[int, int, int]]]:

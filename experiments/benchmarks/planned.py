@@ -24,8 +24,8 @@ from flax import nnx
 
 from experiments.benchmarks.flops import training_flops
 from experiments.benchmarks.measure import markdown
-from restyle_jax.nets.encoders import Encoder
 from restyle_jax.nets.face import PICTURE, FaceNetwork
+from restyle_jax.nets.image_encoders import make_encoder
 from restyle_jax.nets.perceptual import LPIPS
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.train import optim
@@ -82,9 +82,9 @@ def shapes(config: EncoderTraining, sizes: GeneratorConfig) -> tuple[EncoderTrai
     def network(make: Any) -> Any:
         return nnx.eval_shape(lambda: make(nnx.Rngs(0)))
 
-    heads = config.encoder(sizes.num_styles, sizes.w_dim)
+    heads = config.encoder(sizes.num_styles, sizes.w_dim, sizes.mapping_layers)
     graph, params, stats = nnx.split(
-        network(lambda rngs: Encoder(heads, dtype=config.dtype, rngs=rngs)), nnx.Param, nnx.BatchStat
+        network(lambda rngs: make_encoder(heads, dtype=config.dtype, rngs=rngs)), nnx.Param, nnx.BatchStat
     )
     generator, rest = nnx.split(network(lambda rngs: Generator(sizes, dtype=config.dtype, rngs=rngs)))
     judges = {"lpips": network(lambda rngs: LPIPS(config.lpips_net, rngs=rngs))}

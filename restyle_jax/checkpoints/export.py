@@ -1,38 +1,36 @@
 """From our networks to official PyTorch checkpoints."""
 
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from restyle_jax.checkpoints import sizes
+from restyle_jax.checkpoints import sizes, style_transformer
 from restyle_jax.checkpoints.modules import flat_arrays
-from restyle_jax.checkpoints.native import writing
+from restyle_jax.checkpoints.native import flattened, writing
+from restyle_jax.checkpoints.obstacles import Format, obstacles
 from restyle_jax.checkpoints.opts import CARS, official_name
 from restyle_jax.convert import engine, torch_file
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import stylegan as stylegan_tables
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
-from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.encoders import Encoder
 from restyle_jax.nets.generators import GeneratorConfig
-from restyle_jax.nets.style_based import channel_widths
-from restyle_jax.refine import Geometry
+from restyle_jax.nets.style_transformer import StyleTransformer
 
-Format = Literal["restyle", "rosinality", "idinvert", "genforce"]
 CODE = {
     "restyle": "ReStyle, pSp and e4e",
+    "style_transformer": "Style Transformer",
     "rosinality": "rosinality",
     "idinvert": "idinvert_pytorch",
     "genforce": "genforce",
 }
-
-# What the constructors in the official repositories hard-code.
-STYLE_DIM, MAPPING_LAYERS, CHANNEL_MULTIPLIER, TRUNK_WIDTH, HEAD_CONVS = 512, 8, 2, 64, 4
 
 # How idinvert_pytorch truncates; genforce takes it as arguments.
 PSI, CUTOFF = 0.7, 8
@@ -43,7 +41,8 @@ def export_torch(
 ) -> None:
     """Write a PyTorch checkpoint that the official code loads with `strict=True`. PyTorch itself is not needed.
 
-    format: "restyle" for a ReStyle, pSp or e4e checkpoint {state_dict, opts, latent_avg}; "rosinality" for a StyleGAN2 one
+    format: "restyle" for a ReStyle, pSp or e4e checkpoint {state_dict, opts, latent_avg}; "style_transformer" for
+        the same of a Style Transformer; "rosinality" for a StyleGAN2 one
         {g_ema, latent_avg[, d]}; "idinvert" or "genforce" for a StyleGAN generator, as a bare state dict or
         {generator_smooth}. Keys come in the official order, with noise maps, FIR buffers and batch counts.
     overwrite: replace an existing file.
@@ -53,11 +52,10 @@ def export_torch(
     path = Path(path)
     if format not in CODE:
         raise ValueError(f"format is {format!r}, expected one of {', '.join(CODE)}")
-    obstacles = _obstacles(model, format)
-    if obstacles:
+    if reasons := obstacles(model, format):
         raise CheckpointError.explain(
             path,
-            found=f"that {model.name} has " + "; ".join(obstacles),
+            found=f"that {model.name} has " + "; ".join(reasons),
             expected=f"what the official {CODE[format]} code can build",
             remedy="keep the model in our own format",
         )
@@ -65,6 +63,7 @@ def export_torch(
     _warn_of_differences(model, format)
     make = {
         "restyle": restyle_tree,
+        "style_transformer": style_transformer_tree,
         "rosinality": rosinality_tree,
         "idinvert": idinvert_tree,
         "genforce": genforce_tree,
@@ -93,6 +92,8 @@ def _check_new(path: Path, overwrite: bool) -> None:
 
 def usual_format(model: Model) -> Format:
     """The format in which a model is passed on unless somebody asks for another one."""
+    if isinstance(model.encoder, StyleTransformer):
+        return "style_transformer"
     if model.encoder is not None or model.generator is None:
         return "restyle"
     return "idinvert" if isinstance(model.generator.config, stylegan.GeneratorConfig) else "rosinality"
@@ -102,16 +103,42 @@ def restyle_tree(model: Model) -> dict[str, Any]:
     """The contents of a ReStyle, pSp or e4e checkpoint, as nested dicts of numpy arrays in torch's layout."""
     generator, w_avg = model.require_generator()
     encoder = model.require_encoder()
+    assert isinstance(encoder, Encoder)
+    config = encoder.config
     table = [
-        *engine.prefixed(sizes.encoder_table(encoder.config), ours="encoder.", theirs="encoder."),
+        *engine.prefixed(sizes.encoder_table(config), ours="encoder.", theirs="encoder."),
         *engine.prefixed(sizes.generator_table(generator.config), ours="generator.", theirs="decoder."),
     ]
-    arrays = {f"encoder.{path}": array for path, array in flat_arrays(encoder).items()}
-    arrays |= {f"generator.{path}": array for path, array in flat_arrays(generator).items()}
+    stated = {
+        "encoder_type": official_name(config.trunk, config.pyramid, config.progressive),
+        "stylegan_size": generator.config.resolution,
+        "n_styles": generator.config.num_styles,
+    }
     return {
-        "state_dict": engine.write(table, arrays),
-        "opts": _opts(model, encoder.config, generator.config),
+        "state_dict": engine.write(table, flattened({"encoder": encoder, "generator": generator})),
+        "opts": _opts(model, stated),
         "latent_avg": np.asarray(w_avg, np.float32),
+    }
+
+
+def style_transformer_tree(model: Model) -> dict[str, Any]:
+    """The contents of a Style Transformer checkpoint, as nested dicts of numpy arrays in torch's layout.
+
+    Its decoder has the mapping network of the encoder, not the generator's own; its keys are those of DataParallel.
+    """
+    generator, w_avg = model.require_generator()
+    encoder = model.require_encoder()
+    assert isinstance(encoder, StyleTransformer)
+    decoder = engine.prefixed(sizes.generator_table(generator.config), ours="generator.", theirs="decoder.")
+    table = [
+        *engine.prefixed(style_transformer.table_of(encoder.config), ours="encoder."),
+        *(entry for entry in decoder if not getattr(entry, "ours", "").startswith("generator.mapping.")),
+    ]
+    state = engine.write(table, flattened({"encoder": encoder, "generator": generator}))
+    return {
+        "state_dict": {re.sub(r"^(encoder|decoder)\.", r"\1.module.", key): array for key, array in state.items()},
+        "opts": _opts(model, {}),
+        "latent_avg": style_transformer.average_for(w_avg, encoder.config.num_tokens),
     }
 
 
@@ -156,8 +183,9 @@ def _keeps_all_averages(config: GeneratorConfig) -> bool:
     return isinstance(config, stylegan.GeneratorConfig) and config.distinct_styles
 
 
-def _opts(model: Model, encoder: EncoderConfig, generator: GeneratorConfig) -> dict[str, Any]:
-    """Training options: the original ones where there are any, and everything that the official loaders ask for."""
+def _opts(model: Model, stated: dict[str, Any]) -> dict[str, Any]:
+    """Training options: the original ones where there are any, and everything that the official loaders ask for; `stated` is what
+    only some of them do."""
     original = model.metadata.get("opts")
     kept = dict(original) if isinstance(original, Mapping) else {}
     data_set = str(kept.get("dataset_type", ""))
@@ -172,96 +200,10 @@ def _opts(model: Model, encoder: EncoderConfig, generator: GeneratorConfig) -> d
     }
     facts = {
         "dataset_type": data_set or ("cars_encode" if model.geometry == CARS else "ffhq_encode"),
-        "encoder_type": official_name(encoder.trunk, encoder.pyramid, encoder.progressive),
-        "input_nc": encoder.in_channels,
-        "output_size": generator.resolution,
-        "stylegan_size": generator.resolution,
-        "n_styles": generator.num_styles,
+        "input_nc": model.require_encoder().config.in_channels,
+        "output_size": model.require_generator()[0].config.resolution,
     }
-    return {**defaults, **kept, **facts}
-
-
-def _obstacles(model: Model, format: Format) -> list[str]:
-    match format:
-        case "restyle":
-            return _restyle_obstacles(model)
-        case "rosinality":
-            return _rosinality_obstacles(model)
-    return _stylegan_obstacles(model, format)
-
-
-def _restyle_obstacles(model: Model) -> list[str]:
-    """Why pSp's hard-coded encoders and `Generator(size, 512, 8, channel_multiplier=2)` are not this model."""
-    if model.generator is None or model.w_avg is None or model.encoder is None:
-        return [f"no {'encoder' if model.encoder is None else 'generator'}"]
-    generator, encoder = model.generator.config, model.encoder.config
-    obstacles = _generator_obstacles(generator)
-    if _multiplier(generator.channels) not in (CHANNEL_MULTIPLIER, None):
-        obstacles.append(f"channels {generator.channels} in place of those of channel multiplier {CHANNEL_MULTIPLIER}")
-    fixed = {
-        "mapping layers": (generator.mapping_layers, MAPPING_LAYERS),
-        "numbers per style": (generator.w_dim, STYLE_DIM),
-        "numbers per style of the encoder": (encoder.style_dim, STYLE_DIM),
-        "channels in the first stage of the trunk": (encoder.width, TRUNK_WIDTH),
-        "convolutions per coarse head": (encoder.head_convs, HEAD_CONVS),
-        "style heads": (encoder.num_styles, generator.num_styles),
-    }
-    obstacles += [f"{found} {name} in place of {wanted}" for name, (found, wanted) in fixed.items() if found != wanted]
-    if official_name(encoder.trunk, encoder.pyramid, encoder.progressive) is None:
-        obstacles.append(f"a {encoder.head} head on a {encoder.trunk} trunk, for which there is no official class")
-    if model.geometry not in (CARS, Geometry()):
-        obstacles.append(f"{model.geometry}, which is neither the square nor the one of cars")
-    return obstacles
-
-
-def _rosinality_obstacles(model: Model) -> list[str]:
-    if model.generator is None or model.w_avg is None:
-        return ["no generator"]
-    obstacles = _generator_obstacles(model.generator.config)
-    if model.discriminator is not None:
-        config = model.discriminator.config
-        if config.label_dim:
-            obstacles.append(f"a discriminator conditional on {config.label_dim} labels")
-        if _multiplier(config.channels) is None:
-            obstacles.append(f"discriminator channels {config.channels}, which follow no channel multiplier")
-    return obstacles
-
-
-def _stylegan_obstacles(model: Model, format: Format) -> list[str]:
-    """Why the constructors of idinvert_pytorch and genforce cannot make this generator."""
-    if model.generator is None or model.w_avg is None:
-        return ["no generator"]
-    config = model.generator.config
-    if not isinstance(config, stylegan.GeneratorConfig):
-        return ["a StyleGAN2 generator in place of StyleGAN"]
-    obstacles, channels = [], config.channels
-    if channels != channel_widths(config.resolution, channels[-1] * config.resolution, channels[0]):
-        obstacles.append(f"channels {channels}, which are not min(base / resolution, maximum)")
-    if format == "idinvert" and config.mapping_width != channels[0]:
-        obstacles.append(
-            f"a mapping network of width {config.mapping_width} in place of {channels[0]}, as the 4-px block"
-        )
-    return obstacles
-
-
-def _generator_obstacles(config: GeneratorConfig) -> list[str]:
-    if isinstance(config, stylegan.GeneratorConfig):
-        return ["a StyleGAN generator in place of StyleGAN2"]
-    obstacles = []
-    if config.label_dim:
-        obstacles.append(f"a generator conditional on {config.label_dim} labels")
-    if config.z_dim != config.w_dim:
-        obstacles.append(f"z of {config.z_dim} and w of {config.w_dim} numbers, which must be equal")
-    if _multiplier(config.channels) is None:
-        obstacles.append(f"channels {config.channels}, which follow no channel multiplier")
-    return obstacles
-
-
-def _multiplier(channels: tuple[int, ...]) -> int | None:
-    """rosinality's channel multiplier behind the widths from 4 px upwards (its default where they do not tell), or None."""
-    multiplier = channels[4] // 256 if len(channels) > 4 else CHANNEL_MULTIPLIER
-    official = [512] * 4 + [256 * multiplier // 2**i for i in range(5)]
-    return multiplier if multiplier and list(channels) == official[: len(channels)] else None
+    return {**defaults, **kept, **facts, **stated}
 
 
 def _warn_of_differences(model: Model, format: Format) -> None:
@@ -272,7 +214,14 @@ def _warn_of_differences(model: Model, format: Format) -> None:
             _warn(model, f"needs final_tanh={config.final_tanh} in the official code, which the file does not say")
     elif config.conv_clamp is not None:
         _warn(model, f"clamps activations at {config.conv_clamp}; the official code does not, where one is larger")
-    if format == "restyle" or (format == "genforce" and _keeps_all_averages(config)):
+    if isinstance(model.encoder, StyleTransformer) and format == "style_transformer":
+        theirs, ours = (flat_arrays(network.mapping) for network in (model.encoder, model.require_generator()[0]))
+        if any(not path not in ours or not np.array_equal(theirs[path], ours[path]) for path in theirs):
+            _warn(
+                model,
+                "has a mapping network in its encoder and one in its generator; the file has room for the first one only",
+            )
+    if format in ("restyle", "style_transformer") or (format == "genforce" and _keeps_all_averages(config)):
         return
     if discriminator is not None and discriminator.config.stddev_group != 4:
         _warn(

@@ -13,14 +13,14 @@ import numpy as np
 from flax import nnx
 
 from restyle_jax import zoo
-from restyle_jax.checkpoints import native, opts, sizes, votes
+from restyle_jax.checkpoints import native, opts, sizes, style_transformer, votes
 from restyle_jax.checkpoints.modules import NETWORKS, Blueprint
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
-from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.generators import Generator, GeneratorConfig
+from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet
 from restyle_jax.nets.style_based import mean_w
@@ -36,16 +36,17 @@ MEAN_SAMPLES, MEAN_SEED = 100_000, 0
 def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_type: str | None = None) -> Model:
     """The networks of a checkpoint, of any supported kind.
 
-    path: a directory that `save` wrote; or an official file: ReStyle, pSp or e4e, a StyleGAN2 generator in rosinality's
-        names, an NVlabs StyleGAN2 network pickle, a StyleGAN generator of idinvert_pytorch or genforce; or the name of one
-        in `zoo.list()`. Nothing from a file is ever executed.
+    path: a directory that `save` wrote; or an official file: ReStyle, pSp, e4e or Style Transformer, a StyleGAN2 generator in
+        rosinality's names, an NVlabs StyleGAN2 network pickle, a StyleGAN generator of idinvert_pytorch or genforce; or the
+        name of one in `zoo.list()`. Nothing from a file is ever executed.
     dtype: in which the networks compute; their parameters stay float32.
     encoder_type: the official class of the encoder, for files whose opts do not say it or say it wrongly. Only needed to
         tell e4e's encoders from the others with the same tensors.
 
     All sizes are read from the tensors. Where the options in the file are missing or contradict them, the tensors win and
-    a warning names the option; a missing w_avg is estimated from 100,000 samples, with a warning. Raises CheckpointError,
-    which lists every missing, unexpected or misshapen tensor, for anything else.
+    a warning names the option; a missing w_avg is estimated from 100,000 samples, with a warning (not that of a Style
+    Transformer, whose file lacks the mapping network behind it). Raises CheckpointError, which lists every missing,
+    unexpected or misshapen tensor, for anything else.
     """
     path = zoo.resolve(path)
     own = native.own_directory(path)
@@ -128,12 +129,16 @@ class _Loader:
             encoder_type=encoder_type,
             file=self.file,
         )
+        if contents.kind == detect.STYLE_TRANSFORMER:
+            self.warn(style_transformer.MAPPING_IS_CHANGED)
         for sentence in settings.warnings:
             self.warn(sentence)
         return settings
 
-    def encoder(self, settings: opts.Settings, num_styles: int) -> tuple[EncoderConfig, engine.Table]:
+    def encoder(self, settings: opts.Settings, num_styles: int) -> tuple[ImageEncoderConfig, engine.Table]:
         state = self.contents.encoder or {}
+        if self.contents.kind == detect.STYLE_TRANSFORMER:
+            return style_transformer.sizes_of(state, self.file, num_styles=num_styles)
         return sizes.encoder(state, self.file, progressive=settings.progressive, num_styles=num_styles)
 
     def part(self, role: str, config: Any, table: engine.Table) -> _Part:
@@ -167,12 +172,15 @@ class _Loader:
                 "w_avg in truncation"
             )
             return jnp.zeros((config.num_styles, config.w_dim))
+        if found is None and self.contents.kind == detect.STYLE_TRANSFORMER:
+            raise style_transformer.without_average(self.file)
         if found is None:
             self.warn(f"has no latent_avg: w_avg is estimated from {MEAN_SAMPLES} samples of its mapping network")
             mean = mean_w(generator.mapping, jax.random.key(MEAN_SEED), MEAN_SAMPLES)
             return jnp.broadcast_to(mean, (config.num_styles, config.w_dim))
         # e4e's first cars file has codes for 18 styles, of which its generator uses 16.
-        heads = sizes.num_heads(self.contents.encoder or {}) or config.num_styles
+        state = self.contents.encoder or {}
+        heads = sizes.num_heads(state) or style_transformer.num_tokens(state) or config.num_styles
         if found.shape == (config.num_styles * config.w_dim,):  # genforce joins the averages of distinct styles
             found = found.reshape(config.num_styles, config.w_dim)
         rows = found if found.ndim == 2 else found[None]
@@ -198,13 +206,18 @@ class _Loader:
 
 
 def facts(contents: Contents, generator: GeneratorConfig, file: str) -> opts.Facts:
-    """What the tensors of a ReStyle, pSp or e4e file say."""
-    state = contents.encoder or {}
-    heads = sizes.num_heads(state)
-    config, _ = sizes.encoder(state, file, progressive=False, num_styles=heads)
+    """What the tensors of a ReStyle, pSp, e4e or Style Transformer file say."""
+    state, heads = contents.encoder or {}, None
+    if contents.kind == detect.STYLE_TRANSFORMER:
+        config, _ = style_transformer.sizes_of(state, file, num_styles=generator.num_styles)
+        pyramid = True
+    else:
+        heads = sizes.num_heads(state)
+        config, _ = sizes.encoder(state, file, progressive=False, num_styles=heads)
+        pyramid = config.pyramid
     return opts.Facts(
         trunk=config.trunk,
-        pyramid=config.pyramid,
+        pyramid=pyramid,
         in_channels=config.in_channels,
         heads=heads,
         num_styles=generator.num_styles,
@@ -214,11 +227,11 @@ def facts(contents: Contents, generator: GeneratorConfig, file: str) -> opts.Fac
 
 def load_trunk(
     path: AnyPath,
-    encoder: Encoder,
+    encoder: ImageEncoder,
     *,
     extra_channels: ExtraChannels = "normal",
     key: jax.Array | None = None,
-) -> Encoder:
+) -> ImageEncoder:
     """Start an encoder's trunk from a published network: the IR-SE50 face network, or torchvision's or MoCo v2's ResNet.
 
     path: `model_ir_se50.pth`, `resnet34-333f7ec4.pth`, `moco_v2_800ep_pretrain.pt` and the like, or a name of the zoo.

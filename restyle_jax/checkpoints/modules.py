@@ -14,12 +14,14 @@ from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
+from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 
 # The network that each config describes.
 NETWORKS: dict[type, Any] = {
     stylegan.GeneratorConfig: stylegan.Generator,
     stylegan2.GeneratorConfig: stylegan2.Generator,
     EncoderConfig: Encoder,
+    StyleTransformerConfig: StyleTransformer,
     DiscriminatorConfig: Discriminator,
     AttributeConfig: AttributeNetwork,
     LatentClassifierConfig: LatentClassifier,

@@ -21,11 +21,10 @@ from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
+from restyle_jax.nets import generators, image_encoders
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.edit_transformer import EditTransformerConfig
-from restyle_jax.nets.encoders import EncoderConfig
-from restyle_jax.nets.generators import ARCHITECTURES, GeneratorConfig, architecture
 from restyle_jax.nets.latent_classifier import LatentClassifierConfig
 from restyle_jax.refine import Geometry
 
@@ -40,8 +39,9 @@ ALONE = {
     CLASSIFIER: (LatentClassifierConfig, "a latent classifier"),
     EDITOR: (EditTransformerConfig, "a network for edits by reference"),
 }
-CONFIGS = {"encoder": EncoderConfig, "discriminator": DiscriminatorConfig}
-CONFIGS |= {role: config for role, (config, _) in ALONE.items()}
+ARCHITECTURES = {"generator": generators.ARCHITECTURES, "encoder": image_encoders.ARCHITECTURES}
+UNNAMED = {"generator": "stylegan2", "encoder": "style_heads"}  # the architectures in folders that do not say it
+CONFIGS = {"discriminator": DiscriminatorConfig} | {role: config for role, (config, _) in ALONE.items()}
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
@@ -89,13 +89,13 @@ def read_config(directory: Path) -> dict[str, Any]:
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
     """{role: config dataclass} of the networks that are present. Raises CheckpointError naming what is wrong."""
     present = {role: config[role] for role in (*ROLES, *ALONE) if config.get(role) is not None}
-    kinds: dict[str, Any] = {"generator": ARCHITECTURES["stylegan2"], **CONFIGS}
-    if isinstance(generator := present.get("generator"), dict):  # what else it may be is found when it is parsed
-        name, present["generator"] = generator.get("architecture", "stylegan2"), dict(generator)
-        present["generator"].pop("architecture", None)
-        if name not in list(ARCHITECTURES):
-            raise _damaged(directory / CONFIG, f"generator.architecture = {name!r}")
-        kinds["generator"] = ARCHITECTURES[name]
+    kinds: dict[str, Any] = {role: known[UNNAMED[role]] for role, known in ARCHITECTURES.items()} | CONFIGS
+    for role, known in ARCHITECTURES.items():
+        if isinstance(fields := present.get(role), dict):  # what else it may be is found when it is parsed
+            name = fields.get("architecture", UNNAMED[role])
+            if name not in list(known):
+                raise _damaged(directory / CONFIG, f"{role}.architecture = {name!r}")
+            kinds[role], present[role] = known[name], {key: fields[key] for key in fields if key != "architecture"}
     return {role: _parsed(kinds[role], fields, role, directory) for role, fields in present.items()}
 
 
@@ -230,9 +230,15 @@ def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], 
         fresh.rename(directory)
 
 
+def architecture(config: Any) -> str | None:
+    """The name by which `config.json` tells this network from others of its role; None where there are no others."""
+    every = (item for known in ARCHITECTURES.values() for item in known.items())
+    return next((name for name, kind in every if isinstance(config, kind)), None)
+
+
 def _fields(config: Any) -> dict[str, Any]:
-    named = {"architecture": architecture(config)} if isinstance(config, GeneratorConfig) else {}
-    return {**named, **dataclasses.asdict(config)}
+    name = architecture(config)
+    return {**({"architecture": name} if name else {}), **dataclasses.asdict(config)}
 
 
 @contextlib.contextmanager

@@ -17,12 +17,15 @@ CARS = Geometry(height=192, width=256, top=32)
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the tensors say: see `EncoderConfig`; `heads` are those of the file, `num_styles` those of the generator."""
+    """What the tensors say: see `EncoderConfig`; `heads` are those of the file, `num_styles` those of the generator.
+
+    A Style Transformer has no heads: None.
+    """
 
     trunk: str
     pyramid: bool
     in_channels: int
-    heads: int
+    heads: int | None
     num_styles: int
     resolution: int
 
@@ -65,9 +68,16 @@ def reconcile(
     if opts is None:
         warnings.append("has no opts (training options); what the tensors cannot say is assumed as follows")
     options = json_able(opts or {})
-    progressive = _progressive(options, facts, encoder_type, warnings, file)
+    progressive = False
+    if facts.heads is not None:
+        progressive = _progressive(options, facts, encoder_type, warnings, file)
+        _check_heads(options, facts.heads, facts, warnings, file)
+    elif encoder_type is not None:
+        raise CheckpointError.explain(
+            file, found="a Style Transformer", expected=f"encoder_type={encoder_type!r}, as was asked for",
+            remedy="leave encoder_type out",
+        )  # fmt: skip
     _check_sizes(options, facts, warnings)
-    _check_heads(options, facts, warnings, file)
     data_set = options.get("dataset_type")
     if not isinstance(data_set, str):
         warnings.append("has no opts.dataset_type: square 256 x 256 images are assumed; cars would need 192 x 256")
@@ -125,23 +135,23 @@ def _check_sizes(options: Mapping[str, Any], facts: Facts, warnings: list[str]) 
     }
     for name, actual in known.items():
         stated = options.get(name)
-        if stated is not None and stated != actual:
+        if stated is not None and actual is not None and stated != actual:
             warnings.append(f"has opts.{name}={stated!r}, but its tensors say {actual}")
 
 
-def _check_heads(options: Mapping[str, Any], facts: Facts, warnings: list[str], file: str) -> None:
-    if facts.heads == facts.num_styles:
+def _check_heads(options: Mapping[str, Any], heads: int, facts: Facts, warnings: list[str], file: str) -> None:
+    if heads == facts.num_styles:
         return
     old_cars = "cars" in str(options.get("dataset_type", "cars"))
-    if old_cars and (facts.heads, facts.num_styles) == (OLD_CARS_HEADS, OLD_CARS_STYLES):
+    if old_cars and (heads, facts.num_styles) == (OLD_CARS_HEADS, OLD_CARS_STYLES):
         warnings.append(
-            f"has {facts.heads} style heads for a generator with {facts.num_styles} styles, like e4e's first cars model: "
+            f"has {heads} style heads for a generator with {facts.num_styles} styles, like e4e's first cars model: "
             f"the first {facts.num_styles} are used"
         )
         return
     raise CheckpointError.explain(
         file,
-        found=f"an encoder with {facts.heads} style heads and a {facts.resolution}-px generator with {facts.num_styles} styles",
+        found=f"an encoder with {heads} style heads and a {facts.resolution}-px generator with {facts.num_styles} styles",
         expected=f"K = 2 log2(resolution) - 2 = {facts.num_styles} heads",
         remedy="use a checkpoint whose encoder was trained with this generator",
     )

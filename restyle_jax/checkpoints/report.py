@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from restyle_jax import zoo
-from restyle_jax.checkpoints import edit_transformer, latent_classifier, native, opts, sizes
+from restyle_jax.checkpoints import edit_transformer, latent_classifier, native, opts, sizes, style_transformer
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.edit_transformer import EditTransformerConfig
-from restyle_jax.nets.encoders import EncoderConfig
-from restyle_jax.nets.generators import GeneratorConfig, architecture
+from restyle_jax.nets.generators import GeneratorConfig
+from restyle_jax.nets.image_encoders import ImageEncoderConfig
 from restyle_jax.nets.latent_classifier import LatentClassifierConfig
+from restyle_jax.nets.style_transformer import StyleTransformerConfig
 
 OWN = "restyle_jax directory"
-NEEDED_OPTS = ("encoder_type", "dataset_type")
+NEEDED_OPTS = {detect.RESTYLE: ("encoder_type", "dataset_type"), detect.STYLE_TRANSFORMER: ("dataset_type",)}
 # What generators of one architecture have.
 PARTICULAR = ("conv_clamp", "mapping_width", "distinct_styles", "final_tanh")
 # Stored with a network, but not trained.
@@ -64,7 +65,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         generator, table = sizes.generator(contents, file)
         add("generator", _describe_generator(generator), table)
     if contents.encoder is not None:
-        add("encoder", *_describe_encoder(contents, file))
+        add("encoder", *_describe_encoder(contents, file, generator.num_styles if generator else 1))
     if contents.discriminator is not None:
         discriminator, table = sizes.discriminator(contents, file)
         add("discriminator", _describe_discriminator(discriminator), table)
@@ -82,7 +83,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         missing.append("latent_avg")
     options = opts.json_able(contents.opts or {})
     if contents.encoder is not None:
-        missing += [f"opts.{name}" for name in NEEDED_OPTS if name not in options]
+        missing += [f"opts.{name}" for name in NEEDED_OPTS[contents.kind] if name not in options]
     cars = "cars" in str(options.get("dataset_type"))
     return {
         "path": file,
@@ -95,8 +96,8 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         "geometry": _geometry(opts.CARS if cars else opts.Geometry()) if contents.encoder is not None else None,
         "step": contents.step,
         "opts": opts.json_able(contents.opts),
-        "missing": missing,
-        "unexpected": unexpected,
+        "missing": list(dict.fromkeys(missing)),  # the mapping network of a Style Transformer is part of two networks
+        "unexpected": list(dict.fromkeys(unexpected)),
         "ignored": list(contents.others),
     }
 
@@ -140,7 +141,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
 
 def _describe_generator(config: GeneratorConfig) -> dict[str, Any]:
     return {
-        "architecture": architecture(config),
+        "architecture": native.architecture(config),
         "resolution": config.resolution,
         "num_styles": config.num_styles,
         "channels": list(config.channels),
@@ -186,8 +187,11 @@ def _describe_editor(config: EditTransformerConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ("attribute", "num_styles", "style_dim", "heads", "hidden", "form")}
 
 
-def _describe_encoder(contents: Contents, file: str) -> tuple[dict[str, Any], engine.Table]:
+def _describe_encoder(contents: Contents, file: str, num_styles: int) -> tuple[dict[str, Any], engine.Table]:
     state = contents.encoder or {}
+    if contents.kind == detect.STYLE_TRANSFORMER:
+        config, table = style_transformer.sizes_of(state, file, num_styles=num_styles)
+        return _describe_config_of_encoder(config), table
     stated = opts.json_able(contents.opts or {}).get("encoder_type")
     config, table = sizes.encoder(
         state, file, progressive=opts.is_progressive(stated), num_styles=sizes.num_heads(state)
@@ -195,7 +199,18 @@ def _describe_encoder(contents: Contents, file: str) -> tuple[dict[str, Any], en
     return {**_describe_config_of_encoder(config), "encoder_type_in_opts": stated}, table
 
 
-def _describe_config_of_encoder(config: EncoderConfig) -> dict[str, Any]:
+def _describe_config_of_encoder(config: ImageEncoderConfig) -> dict[str, Any]:
+    if isinstance(config, StyleTransformerConfig):
+        return {
+            "architecture": native.architecture(config),
+            "trunk": config.trunk,
+            "in_channels": config.in_channels,
+            "num_styles": config.num_styles,
+            "tokens": config.num_tokens,
+            "style_dim": config.style_dim,
+            "width": config.width,
+            "mapping_layers": config.mapping_layers,
+        }
     return {
         "encoder_type": opts.official_name(config.trunk, config.pyramid, config.progressive),
         "head": config.head,

@@ -24,10 +24,11 @@ from restyle_jax.convert.tables import stylegan2 as stylegan2_tables
 from restyle_jax.convert.tables.layers import without_counts
 from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.discriminators import DiscriminatorConfig
-from restyle_jax.nets.encoders import COARSE, TRUNKS, EncoderConfig
+from restyle_jax.nets.encoders import COARSE, EncoderConfig
 from restyle_jax.nets.generators import GeneratorConfig
 from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.resnet import ResNetConfig
+from restyle_jax.nets.trunks import TRUNKS
 
 TrunkConfig = IRSEConfig | ResNetConfig
 
@@ -56,11 +57,6 @@ def discriminator_table(config: DiscriminatorConfig, naming: str = "rosinality")
 
 def encoder_table(config: EncoderConfig, *, surplus: int = 0) -> engine.Table:
     """The rows of an encoder in the names of pSp, e4e and ReStyle; `surplus` trailing heads of the file are ignored."""
-    trunk = config.trunk_config
-    if isinstance(trunk, IRSEConfig):
-        rows = encoders.irse_trunk(trunk.units)
-    else:
-        rows = encoders.resnet_trunk(trunk.blocks, bottleneck=trunk.bottleneck)
     stacks, laterals = [("heads", config.num_styles, config.head_convs)], []
     if config.pyramid:
         names = ("coarse", "middle", "fine")
@@ -70,7 +66,15 @@ def encoder_table(config: EncoderConfig, *, surplus: int = 0) -> engine.Table:
             for i, (name, count) in enumerate(zip(names, config.levels, strict=True))
         ]
         laterals = encoders.laterals()
-    return [*engine.prefixed(rows, ours="trunk."), *encoders.heads(stacks, surplus=surplus), *laterals]
+    rows = engine.prefixed(trunk_table(config.trunk_config), ours="trunk.")
+    return [*rows, *encoders.heads(stacks, surplus=surplus), *laterals]
+
+
+def trunk_table(config: TrunkConfig) -> engine.Table:
+    """The rows of an encoder's trunk in the names of pSp, e4e and ReStyle."""
+    if isinstance(config, IRSEConfig):
+        return encoders.irse_trunk(config.units)
+    return encoders.resnet_trunk(config.blocks, bottleneck=config.bottleneck)
 
 
 def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Table]:
@@ -223,7 +227,7 @@ def encoder(state: State, file: str, *, progressive: bool, num_styles: int) -> t
     sizes = {
         "in_channels": vote(shapes, ("trunk.input_layer.conv.kernel", 2)),
         "style_dim": vote(shapes, *((path, axis) for path in linear for axis in (0, 1))),
-        "width": _trunk_width(shapes, "trunk."),
+        "width": trunk_width(shapes, "trunk."),
     }
     return completed(config, sizes, file, "encoder", state), table
 
@@ -240,7 +244,7 @@ def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table
         table = encoders.torchvision_trunk(config.blocks, bottleneck=config.bottleneck)
     table = counted(table, state)
     shapes = engine.shapes(table, state)
-    sizes = {"width": _trunk_width(shapes, ""), "in_channels": vote(shapes, ("input_layer.conv.kernel", 2))}
+    sizes = {"width": trunk_width(shapes, ""), "in_channels": vote(shapes, ("input_layer.conv.kernel", 2))}
     return name, completed(config, sizes, file, "trunk", state), table
 
 
@@ -271,6 +275,7 @@ def counted(table: engine.Table, state: State) -> engine.Table:
     return table if any(key.endswith("num_batches_tracked") for key in state) else without_counts(table)
 
 
-def _trunk_width(shapes: Shapes, prefix: str) -> int | None:
+def trunk_width(shapes: Shapes, prefix: str) -> int | None:
+    """Channels of a trunk's first group, if anything says so; `prefix` stands before its paths in `shapes`."""
     name = f"{prefix}input_layer"
     return vote(shapes, (f"{name}.conv.kernel", 3), (f"{name}.norm.scale", 0), (f"{name}.norm.bias", 0))

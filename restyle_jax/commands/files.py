@@ -20,6 +20,7 @@ EXPORT = """\
 Writes a .pt file that the official PyTorch code loads. PyTorch itself is not needed. SRC is a
 checkpoint of any kind, or the folder of a `restyle train` run, of which the best model is taken.
   restyle      a whole ReStyle, pSp or e4e checkpoint (encoder, generator, average latent)
+  style_transformer   the same of a Style Transformer (sapphire497/style-transformer)
   rosinality   a generator file of rosinality/stylegan2-pytorch (g_ema, and d if there is one)
   idinvert     a StyleGAN generator file of genforce/idinvert_pytorch
   genforce     a StyleGAN generator file of genforce/genforce (generator_smooth)
@@ -52,8 +53,8 @@ def add_export(commands: Any) -> None:
     export.add_argument("target", metavar="DST.pt", type=Path, help="the file to write; must not exist yet")
     export.add_argument(
         "--format",
-        choices=("restyle", "rosinality", "idinvert", "genforce"),
-        help="see above (default: restyle if there is an encoder, otherwise idinvert for StyleGAN, rosinality for StyleGAN2)",
+        choices=("restyle", "style_transformer", "rosinality", "idinvert", "genforce"),
+        help="see above (default: what fits the encoder; without one, idinvert for StyleGAN, rosinality for StyleGAN2)",
     )
 
 

@@ -11,6 +11,7 @@ from restyle_jax.convert.tables import nvlabs, stylegan
 State = Mapping[str, Any]
 
 RESTYLE = "ReStyle, pSp or e4e checkpoint"
+STYLE_TRANSFORMER = "Style Transformer checkpoint"
 STYLEGAN2 = "StyleGAN2 checkpoint (rosinality)"
 NVLABS = "StyleGAN2 network pickle (NVlabs)"
 IDINVERT = "StyleGAN generator (idinvert_pytorch)"
@@ -31,9 +32,9 @@ GENFORCE_GENERATORS = ("generator_smooth", "generator")
 AVERAGES = {"nvlabs": nvlabs.AVERAGE, "idinvert": stylegan.AVERAGE, "genforce": stylegan.AVERAGE}
 
 EXPECTED = (
-    "a ReStyle, pSp or e4e checkpoint (encoder.* and decoder.* in `state_dict`), a StyleGAN2 generator in rosinality's names "
-    "(`g_ema`), an NVlabs StyleGAN2 network pickle (`G_ema`), a StyleGAN generator of idinvert_pytorch or genforce, or a "
-    "directory written by `restyle convert`"
+    "a ReStyle, pSp, e4e or Style Transformer checkpoint (encoder.* and decoder.* in `state_dict`), a StyleGAN2 generator in "
+    "rosinality's names (`g_ema`), an NVlabs StyleGAN2 network pickle (`G_ema`), a StyleGAN generator of idinvert_pytorch or "
+    "genforce, or a directory written by `restyle convert`"
 )
 
 
@@ -43,8 +44,9 @@ class Contents:
 
     naming: whose names the generator's and the discriminator's keys follow: "rosinality", "nvlabs", or for StyleGAN
         "idinvert" or "genforce".
-    generator, encoder, discriminator, trunk, classifier, editor: state dicts {key: array} without role prefix, or None; editor
-        is the transformer of reference editing.
+    generator, encoder, discriminator, trunk, classifier, editor: state dicts {key: array} without role prefix, or None. (The
+        encoder of a Style Transformer keeps them: its mapping network lies in the decoder.) editor is the transformer of
+        reference editing.
     prefixes: what stands before each network's keys in the file, by role; nothing where the file is the state dict.
     nodes: for NVlabs networks, the records of the reader, by role.
     latent_avg: array, or None. opts: the training options, or None. step: the training step, or None.
@@ -218,13 +220,15 @@ def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
         )
     prefixes = {"generator": "decoder.", "encoder": "encoder."}
     strays = {key: value for key, value in states.items() if not key.startswith(("encoder.", "decoder."))}
+    if "z" in encoder or any(key.startswith("transformerlayer_") for key in encoder):
+        own = {key: value for key, value in states.items() if key.startswith(("encoder.", "decoder.style."))}
+        prefixes["encoder"] = ""
+        return Contents(STYLE_TRANSFORMER, generator=decoder, encoder=own, prefixes=prefixes, strays=strays, **networks)
     return Contents(RESTYLE, generator=decoder, encoder=encoder, prefixes=prefixes, strays=strays, **networks)
 
 
 def _unsupported_encoder(encoder: State) -> str | None:
-    if any(key.startswith("transformerlayer") for key in encoder):
-        return "Style Transformer"
-    if any(key.startswith("styles.") for key in encoder):
+    if any(key.startswith(("styles.", "transformerlayer_")) for key in encoder):
         return None
     if any(key.startswith("output_layer_2.") for key in encoder):
         return "BackboneEncoderUsingLastLayerIntoWPlus"

@@ -72,6 +72,8 @@ CONST = Transform("learned constant", "1 c h w -> h w c")
 NOISE = Transform("noise map", "1 1 h w -> h w")
 NOISE_STRENGTH = Transform("noise strength", "1 -> ")
 
+QUERIES = Transform("learned queries", "1 n c -> n c")
+
 NVLABS_CONST = Transform("learned constant", "c h w -> h w c")
 
 # StyleGAN's official code has its up-convolutions from 128 px on as transposed convolutions, whose kernel runs the other way

@@ -8,14 +8,13 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
-from restyle_jax.nets import irse, resnet
-from restyle_jax.nets.irse import IRSE, IRSEConfig
+from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.residual import conv
-from restyle_jax.nets.resnet import ResNet, ResNetConfig
+from restyle_jax.nets.resnet import ResNetConfig
 from restyle_jax.nets.style_heads import StyleHeads
+from restyle_jax.nets.trunks import TRUNKS, finer_level, make_trunk, trunk_config
 
 # Styles taken from the coarsest and the middle map of the feature pyramid; the finest map gives the rest.
 COARSE, MIDDLE = 3, 4
@@ -81,15 +80,10 @@ class EncoderConfig:
     @property
     def trunk_config(self) -> IRSEConfig | ResNetConfig:
         """The config of the trunk, whose `channels` are those of its feature maps."""
-        return dataclasses.replace(TRUNKS[self.trunk], in_channels=self.in_channels, width=self.width)
+        return trunk_config(self.trunk, self.in_channels, self.width)
 
 
 HEADS = ("backbone", "progressive", "fpn", "fpn_progressive")
-
-TRUNKS: dict[str, IRSEConfig | ResNetConfig] = {
-    **{f"irse{depth}": IRSEConfig(units) for depth, units in irse.DEPTHS.items()},
-    **{f"resnet{depth}": ResNetConfig(blocks, bottleneck=depth == 50) for depth, blocks in resnet.DEPTHS.items()},
-}
 
 # Head and trunk of the official classes, by the name that their checkpoints carry in opts["encoder_type"]: the six of
 # ReStyle (of which GradualStyleEncoder is pSp's), and e4e's.
@@ -104,30 +98,13 @@ OFFICIAL: dict[str, tuple[str, str]] = {
 }
 
 
-def resize_align_corners(x: jax.Array, height: int, width: int) -> jax.Array:
-    """Bilinear resize in which the centres of the corner pixels stay in place, as torch with `align_corners=True`.
-
-    x: [B, H, W, C] -> [B, height, width, C]. (`jax.image.resize` keeps the outer edges of the corner pixels instead.)
-    """
-    for axis, size in ((1, height), (2, width)):
-        last = x.shape[axis] - 1
-        position = np.arange(size) * (last / max(size - 1, 1))
-        lower = np.minimum(np.floor(position).astype(int), last)
-        weight = jnp.asarray(position - lower, x.dtype).reshape((-1, 1, 1) if axis == 1 else (-1, 1))
-        x = x.take(lower, axis) * (1 - weight) + x.take(np.minimum(lower + 1, last), axis) * weight
-    return x
-
-
 class Encoder(nnx.Module):
     """Image to K styles. What these are relative to, the mean latent or the previous step, is the caller's affair."""
 
     def __init__(self, config: EncoderConfig, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
         self.config = config
         trunk = config.trunk_config
-        if isinstance(trunk, IRSEConfig):
-            self.trunk = IRSE(trunk, dtype=dtype, rngs=rngs)
-        else:
-            self.trunk = ResNet(trunk, dtype=dtype, rngs=rngs)
+        self.trunk = make_trunk(trunk, dtype=dtype, rngs=rngs)
 
         def pointwise(channels: int) -> nnx.Conv:
             return conv(channels, config.style_dim, 1, use_bias=True, dtype=dtype, rngs=rngs)
@@ -147,15 +124,23 @@ class Encoder(nnx.Module):
         else:
             self.heads = heads(0, config.num_styles)
 
-    def __call__(self, x: jax.Array, stage: jax.typing.ArrayLike | None = None, train: bool = False) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        stage: jax.typing.ArrayLike | None = None,
+        train: bool = False,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
         """x: [B, H, W, in_channels] in [-1, 1] -> styles f32[B, K, style_dim].
 
         stage: for a progressive head, the last style that differs from style 0, as an integer that may be traced;
             None means all of them.
         train: normalise with batch statistics and update the running ones in place.
+        key: without effect; encoders with dropout take it in the same place (`nets.style_transformer`).
         Raises ValueError if `x` has the wrong number of channels or is larger than `config.max_size`, or if `stage` is
         given to a head that has none.
         """
+        del key
         config = self.config
         _, height, width, channels = x.shape
         if channels != config.in_channels or max(height, width) > config.max_size:
@@ -177,7 +162,7 @@ class Encoder(nnx.Module):
         level, styles = last, [self.coarse(last)]
         for features, lateral, heads in ((middle, self.lateral1, self.middle), (fine, self.lateral2, self.fine)):
             if heads is not None:
-                level = resize_align_corners(level, *features.shape[1:3]) + lateral(features)
+                level = finer_level(level, features, lateral)
                 styles.append(heads(level))
         return jnp.concatenate(styles, 1)
 

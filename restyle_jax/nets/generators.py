@@ -9,8 +9,3 @@ ARCHITECTURES: dict[str, type[GeneratorConfig]] = {
     "stylegan": stylegan.GeneratorConfig,
     "stylegan2": stylegan2.GeneratorConfig,
 }
-
-
-def architecture(config: GeneratorConfig) -> str:
-    """The name in `ARCHITECTURES` of a generator with this config."""
-    return next(name for name, kind in ARCHITECTURES.items() if isinstance(config, kind))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import optax
 
-    from restyle_jax.nets.encoders import EncoderConfig
+    from restyle_jax.nets.image_encoders import ImageEncoderConfig
     from restyle_jax.refine import Geometry
 
     MakeOptimizer = Callable[[], optax.GradientTransformation]
@@ -49,11 +49,12 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class EncoderTraining(Run):
-    """Training of a ReStyle, pSp or e4e encoder: the defaults are the published ReStyle-pSp settings for faces.
+    """Training of a ReStyle, pSp, e4e or Style Transformer encoder: the defaults are the published ReStyle-pSp settings for faces.
 
     generator: checkpoint with the StyleGAN2 generator that is inverted. checkpoint: a model to start from (its encoder, and
         its generator if `generator` is not given); the counters and the optimiser start anew.
-    head, trunk, in_channels: see `nets.encoders.EncoderConfig`; 6 channels refine, any other number is a single pass.
+    head, trunk, in_channels: see `nets.encoders.EncoderConfig`, and for "style_transformer" `nets.style_transformer`; 6 channels
+        refine, any other number is a single pass.
     trunk_weights: IR-SE50 face network or torchvision ResNet to start the trunk from; None starts from random weights.
     extra_channels: how its input layer is extended to more channels; "fresh" does not take it from the file at all.
     task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
@@ -70,14 +71,15 @@ class EncoderTraining(Run):
     discriminator_codes: show it the encoder's codes as they are used ("absolute"), or as ReStyle's code does without w_avg
         ("upstream", to reproduce the published schedule).
     optimizer: "ranger", "adam", or (in an experiment file) a function that returns an optax transformation.
-    train_generator: also train the synthesis network. (No gradient reaches the mapping network, which W+ codes bypass.)
+    train_generator: also train the synthesis network. (No gradient reaches the mapping network, which W+ codes bypass; a Style
+        Transformer has one of its own, which is always trained.)
     ema: decay of a moving average of the encoder, which is then evaluated and exported; None keeps none.
     remat: recompute the networks in the backward pass to save memory. dtype: in which the networks compute.
     """
 
     generator: Path | None = None
     checkpoint: Path | None = None
-    head: Literal["backbone", "progressive", "fpn", "fpn_progressive"] = "backbone"
+    head: Literal["backbone", "progressive", "fpn", "fpn_progressive", "style_transformer"] = "backbone"
     trunk: Literal["irse50", "irse100", "irse152", "resnet18", "resnet34", "resnet50"] = "irse50"
     in_channels: int = 6
     trunk_weights: Path | None = None
@@ -129,8 +131,13 @@ class EncoderTraining(Run):
 
         return Geometry(self.height, self.width, self.top)
 
-    def encoder(self, num_styles: int, style_dim: int = 512) -> "EncoderConfig":
-        """The encoder for a generator with `num_styles` styles."""
+    def encoder(self, num_styles: int, style_dim: int = 512, mapping_layers: int = 8) -> "ImageEncoderConfig":
+        """The encoder for a generator with `num_styles` styles; a Style Transformer has a mapping network like the generator's."""
         from restyle_jax.nets.encoders import EncoderConfig
+        from restyle_jax.nets.style_transformer import StyleTransformerConfig
 
+        if self.head == "style_transformer":
+            return StyleTransformerConfig(
+                num_styles, self.in_channels, self.trunk, style_dim, mapping_layers=mapping_layers
+            )
         return EncoderConfig(self.head, self.trunk, num_styles, self.in_channels, style_dim)

@@ -1,4 +1,4 @@
-"""Training of ReStyle, pSp and e4e encoders (`training/coach*.py` of the three official repositories) as one task.
+"""Training of ReStyle, pSp, e4e and Style Transformer encoders (`training/coach*.py` of the official repositories) as one task.
 
 One step: with a latent discriminator, its update first; then the N refinement steps, each with its own loss and gradient;
 then one update of the encoder with the sum.
@@ -17,8 +17,8 @@ from restyle_jax import refine
 from restyle_jax.losses import adversarial
 from restyle_jax.losses.adversarial import LatentPool
 from restyle_jax.nets.discriminators import LatentDiscriminator
-from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig
 from restyle_jax.refine import Estimate
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
@@ -31,9 +31,9 @@ class EncoderTrainer:
     """The pure functions of the task. Holds the configuration and the structure of the networks, but no arrays."""
 
     config: EncoderTraining
-    encoder_config: EncoderConfig
+    encoder_config: ImageEncoderConfig
     z_dim: int
-    encoder: nnx.GraphDef[Encoder]
+    encoder: nnx.GraphDef[ImageEncoder]
     generator: nnx.GraphDef[Generator]
     discriminator: nnx.GraphDef[LatentDiscriminator] | None
     objective: Objective
@@ -47,7 +47,7 @@ class EncoderTrainer:
         freed = 1 + (step - config.progressive_start) // config.progressive_every
         return jnp.clip(jnp.where(step < config.progressive_start, 0, freed), 0, self.encoder_config.num_styles - 1)
 
-    def networks(self, params: State, stats: nnx.State, frozen: Frozen) -> tuple[Encoder, Generator]:
+    def networks(self, params: State, stats: nnx.State, frozen: Frozen) -> tuple[ImageEncoder, Generator]:
         generator = [params["generator"]] if "generator" in params else []
         return (
             nnx.merge(self.encoder, params["encoder"], stats, copy=True),
@@ -144,7 +144,7 @@ class EncoderTrainer:
 
         def step_loss(params: State, carry: Any) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
             estimate, stats, key = carry
-            key, key_now = jax.random.split(key)
+            key, key_now, key_dropout = jax.random.split(key, 3)
             encoder, generator = self.networks(params, stats, frozen)
             estimate, _ = refine.step(
                 encoder,
@@ -156,6 +156,7 @@ class EncoderTrainer:
                 noise=key_now if config.random_noise else "const",
                 stage=stage,
                 train=True,
+                key=key_dropout,
                 remat=config.remat,
             )
             terms = self.objective.terms(frozen["losses"], judge, estimate, aim, frozen["w_avg"], stage)

@@ -14,8 +14,12 @@ from restyle_jax import checkpoints
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.losses.adversarial import LatentPool
 from restyle_jax.model import Model
+from restyle_jax.nets import stylegan2
 from restyle_jax.nets.discriminators import LatentDiscriminator
-from restyle_jax.nets.encoders import Encoder
+from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.generators import Generator
+from restyle_jax.nets.image_encoders import ImageEncoder, make_encoder
+from restyle_jax.nets.style_transformer import StyleTransformer
 from restyle_jax.train import optim
 from restyle_jax.train.checks import problems
 from restyle_jax.train.config import EncoderTraining
@@ -113,21 +117,22 @@ def start_model(config: EncoderTraining) -> Model:
         )
     generator, w_avg = source.require_generator()
     styles, width = generator.config.num_styles, generator.config.w_dim
+    wanted = config.encoder(styles, width, generator.config.mapping_layers)
     if base is not None:
         encoder = base.require_encoder()
-        found, wanted = encoder.config, config.encoder(styles, width)
         for field in ("num_styles", "style_dim", "head", "trunk", "in_channels"):
-            if getattr(found, field) != getattr(wanted, field):
+            found, asked = (getattr(which, field) for which in (encoder.config, wanted))
+            if found != asked:
                 raise ValueError(
-                    f"{config.checkpoint} has an encoder with {field} = {getattr(found, field)!r}, but the "
+                    f"{config.checkpoint} has an encoder with {field} = {found!r}, but the "
                     f"{'generator' if field in ('num_styles', 'style_dim') else 'configuration'} asks for "
-                    f"{getattr(wanted, field)!r}; start from another checkpoint, or change the other side"
+                    f"{asked!r}; start from another checkpoint, or change the other side"
                 )
     else:
-        make: Any = nnx.jit(
-            lambda: Encoder(config.encoder(styles, width), dtype=config.dtype, rngs=nnx.Rngs(config.seed))
-        )
-        encoder = make()
+        make: Any = nnx.jit(lambda: make_encoder(wanted, dtype=config.dtype, rngs=nnx.Rngs(config.seed)))
+        encoder: ImageEncoder = make()
+        if isinstance(encoder, StyleTransformer):
+            _take_mapping(encoder, generator)
         if config.trunk_weights:
             encoder = checkpoints.load_trunk(
                 config.trunk_weights,
@@ -135,9 +140,16 @@ def start_model(config: EncoderTraining) -> Model:
                 extra_channels=config.extra_channels,
                 key=jax.random.fold_in(jax.random.key(config.seed), 1),
             )
-    if max(config.height, config.width) > encoder.config.max_size:
+    if isinstance(wanted, EncoderConfig) and max(config.height, config.width) > wanted.max_size:
         raise ValueError(
-            f"pictures of {config.height} x {config.width} are larger than the encoder takes ({encoder.config.max_size}); set "
-            "height and width"
+            f"pictures of {config.height} x {config.width} are larger than the encoder takes ({wanted.max_size}); set height and "
+            "width"
         )
     return Model(generator=generator, w_avg=w_avg, encoder=encoder, geometry=config.geometry)
+
+
+def _take_mapping(encoder: StyleTransformer, generator: Generator) -> None:
+    """Start the encoder's mapping network as a copy of the generator's, if that one could be it (StyleGAN2, without labels)."""
+    mapping = generator.mapping
+    if isinstance(mapping, stylegan2.Mapping) and not mapping.label_dim and mapping.z_dim == encoder.config.style_dim:
+        nnx.update(encoder.mapping, nnx.state(mapping))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.image_encoders import ImageEncoderConfig
 from restyle_jax.train.config import EncoderTraining
 
 
@@ -34,10 +35,12 @@ LayoutRule = Callable[[str, int], Layout]
 """(dotted path, rank) of an array -> its layout."""
 
 # End of an array's path, whether it is stacked, and which axes of each tensor upstream centralises. There these are all
-# but the first, which is the output channel, save in the synthesis network, where it is an axis of length one.
+# but the first, which is the output channel, save in the synthesis network
+# and in the queries of the Style Transformer, where it is an axis of length one.
 _LAYOUTS: tuple[tuple[str, bool, Literal["all", "all but last", "none"]], ...] = (
     (r"(heads|coarse|middle|fine)\.(convs\.\d+|linear)\.kernel", True, "all but last"),
     (r"(heads|coarse|middle|fine)\.(convs\.\d+|linear)\.bias", True, "none"),
+    (r"tokens", False, "all"),
     (r"synthesis\.(const|blocks\.\d+\.(conv[01]\.kernel|to_rgb\.(kernel|bias)))", False, "all"),
     (r"kernel", False, "all but last"),
     (r"bias|scale|slope|noise_strength", False, "none"),
@@ -245,20 +248,22 @@ def build(config: EncoderTraining) -> optax.GradientTransformationExtraArgs:
     return known[config.optimizer](config.learning_rate)
 
 
-def head_activity(params: Any, config: EncoderConfig, stage: jax.typing.ArrayLike | None) -> Any:
+def head_activity(params: Any, config: ImageEncoderConfig, stage: jax.typing.ArrayLike | None) -> Any:
     """Which parameters receive a gradient at a progressive `stage` (an integer that may be traced): `active` for `update`.
 
     params: a tree of arrays with the parameters of an encoder of this config somewhere in it. Head 0 is always active, head
     i from stage i on; so are the lateral connections of a feature pyramid from the stage of the first head behind them on,
     and everything else always. Without a stage all is active. Returns bool leaves: [K] for a stack of heads, else [].
     """
+    if stage is None or not isinstance(config, EncoderConfig):
+        return jax.tree.map(lambda _: jnp.bool_(True), params)
     coarse, middle, _ = config.levels
     first = {"heads": 0, "coarse": 0, "middle": coarse, "fine": coarse + middle}
     first |= {"lateral1": first["middle"], "lateral2": first["fine"]}
     flags = []
     for path, leaf in _named(params).items():
         part = re.search(r"(?:^|\.)(heads|coarse|middle|fine|lateral[12])\.", path)
-        if stage is None or part is None:
+        if part is None:
             flags.append(jnp.bool_(True))
             continue
         stacked = upstream_layout(path, leaf.ndim).stacked

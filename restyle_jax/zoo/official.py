@@ -9,6 +9,7 @@ from restyle_jax.zoo.entry import Entry
 RESTYLE = "https://github.com/yuval-alaluf/restyle-encoder"
 PSP = "https://github.com/eladrich/pixel2style2pixel"
 E4E = "https://github.com/omertov/encoder4editing"
+STYLE_TRANSFORMER = "https://github.com/sapphire497/style-transformer"
 IDINVERT = "https://github.com/genforce/idinvert_pytorch"
 NVLABS = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
 AUXILIARY = "the table 'Auxiliary Models' in the README of yuval-alaluf/restyle-encoder"
@@ -44,6 +45,19 @@ def _e4e(subject: str, title: str, resolution: int, sha256: str | None = None, s
         resolution,
         sha256,
         size,
+    )
+
+
+def _style_transformer(subject: str, title: str, entry: str, resolution: int) -> Entry:
+    """The README gives these files no names; those here are ours."""
+    return Entry(
+        f"official/style-transformer-{subject}",
+        f"Style Transformer for {title}, encoder and generator",
+        f"style_transformer_{subject}.pt",
+        STYLE_TRANSFORMER,
+        f"'{entry}' in the README",
+        f"none is given for the code; the generator inside: {OF_NVIDIA}",
+        resolution,
     )
 
 
@@ -126,6 +140,8 @@ ENTRIES = (
     _e4e("cars", "cars", CARS),
     _e4e("horse", "horses", HORSES),
     _e4e("church", "churches", CHURCHES),
+    _style_transformer("ffhq", "faces", "FFHQ Inversion Model", FACES),
+    _style_transformer("cars", "cars", "Stanford Cars Inversion Model", CARS),
     _generator("ffhq", "faces", "stylegan2-ffhq-config-f.pt", FACES),
     _generator("cars", "cars", "stylegan2-car-config-f.pt", CARS),
     _generator("church", "churches", "stylegan2-church-config-f.pt", CHURCHES),

@@ -8,9 +8,10 @@ from restyle_jax.checkpoints.modules import Blueprint
 from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.engine import Constant, Filled, Row, Table
 from restyle_jax.convert.tables import encoders, nvlabs, stylegan2
-from restyle_jax.nets.encoders import HEADS, OFFICIAL, TRUNKS, Encoder, EncoderConfig
+from restyle_jax.nets.encoders import HEADS, OFFICIAL, Encoder, EncoderConfig
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet
+from restyle_jax.nets.trunks import TRUNKS
 from tests import networks, official
 
 
