@@ -133,6 +133,7 @@ def test_a_generator_alone(tmp_path: Path, photos: Path, direction: Path, capsys
         assert page.parts == OTHERS and "no encoder" in page.text[""]
         (output / "index.html").write_text("old")
     assert "seed 0" in page.text["morph"] and len(page.pictures("edits")) == 10
+    assert main([*arguments, "--input", str(photos)]) == 1 and (output / "index.html").read_text() == "old"
 
 
 def test_styles_with_codes_of_their_own(tmp_path: Path):
