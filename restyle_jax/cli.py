@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from data_pipelines.folder import ImageError
 from restyle_jax.commands.arguments import Parser, failed, say
 from restyle_jax.commands.data import add_data
+from restyle_jax.commands.demo import add_demo
 from restyle_jax.commands.directions import add_directions
 from restyle_jax.commands.edit import add_edit
 from restyle_jax.commands.evaluate import add_eval
@@ -14,6 +15,7 @@ from restyle_jax.commands.evaluate_generator import add_eval_generator
 from restyle_jax.commands.files import add_convert, add_export, add_inspect
 from restyle_jax.commands.inference import add_generate, add_invert
 from restyle_jax.commands.train import add_train
+from restyle_jax.commands.zoo import add_zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.train.errors import TrainingError
@@ -64,6 +66,7 @@ def _parser() -> Parser:
     )
     commands = parser.add_subparsers(title="commands", metavar="<command>", required=True)
     for declare in (
+        add_demo,
         add_invert,
         add_generate,
         add_edit,
@@ -71,6 +74,7 @@ def _parser() -> Parser:
         add_convert,
         add_export,
         add_inspect,
+        add_zoo,
         add_data,
         add_train,
         add_eval,

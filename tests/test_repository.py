@@ -23,7 +23,14 @@ ARROWS = {
     "restyle_jax.model": ("restyle_jax.refine", "restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.convert": (),
     "restyle_jax.edit": ("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.convert"),
-    "restyle_jax.checkpoints": ("restyle_jax.model", "restyle_jax.refine", "restyle_jax.nets", "restyle_jax.convert"),
+    "restyle_jax.zoo": ("restyle_jax.convert",),
+    "restyle_jax.checkpoints": (
+        "restyle_jax.zoo",
+        "restyle_jax.model",
+        "restyle_jax.refine",
+        "restyle_jax.nets",
+        "restyle_jax.convert",
+    ),
     "restyle_jax.train": (
         *(
             "restyle_jax.augment",

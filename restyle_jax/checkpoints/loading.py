@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from restyle_jax import zoo
 from restyle_jax.checkpoints import native, opts, sizes, style_transformer, votes
 from restyle_jax.checkpoints.modules import NETWORKS, Blueprint
 from restyle_jax.convert import detect, engine, reader
@@ -36,8 +37,8 @@ def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_ty
     """The networks of a checkpoint, of any supported kind.
 
     path: a directory that `save` wrote; or an official file: ReStyle, pSp, e4e or Style Transformer, a StyleGAN2 generator in
-        rosinality's names, an NVlabs StyleGAN2 network pickle, a StyleGAN generator of idinvert_pytorch or genforce.
-        Nothing from a file is ever executed.
+        rosinality's names, an NVlabs StyleGAN2 network pickle, a StyleGAN generator of idinvert_pytorch or genforce; or the
+        name of one in `zoo.list()`. Nothing from a file is ever executed.
     dtype: in which the networks compute; their parameters stay float32.
     encoder_type: the official class of the encoder, for files whose opts do not say it or say it wrongly. Only needed to
         tell e4e's encoders from the others with the same tensors.
@@ -47,6 +48,7 @@ def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_ty
     Transformer, whose file lacks the mapping network behind it). Raises CheckpointError, which lists every missing,
     unexpected or misshapen tensor, for anything else.
     """
+    path = zoo.resolve(path)
     own = native.own_directory(path)
     if own is not None:
         return native.load(own, dtype=dtype)
@@ -232,14 +234,14 @@ def load_trunk(
 ) -> ImageEncoder:
     """Start an encoder's trunk from a published network: the IR-SE50 face network, or torchvision's or MoCo v2's ResNet.
 
-    path: `model_ir_se50.pth`, `resnet34-333f7ec4.pth`, `moco_v2_800ep_pretrain.pt` and the like.
+    path: `model_ir_se50.pth`, `resnet34-333f7ec4.pth`, `moco_v2_800ep_pretrain.pt` and the like, or a name of the zoo.
     encoder: gives the config and every parameter outside of the trunk; it is not changed.
     extra_channels: what the input layer has for channels that the file lacks (ReStyle's fourth to sixth): standard normal
         numbers as upstream, drawn from `key` (default `jax.random.key(0)`); zeros; or copies of the file's channels. "fresh"
         keeps the encoder's own first kernel instead of the file's, for inputs that are no photos (sketches, label maps).
     Returns a new encoder. Raises CheckpointError if the file holds another trunk, lists tensors that do not fit.
     """
-    container = reader.read(path, verify=True)
+    container = reader.read(zoo.resolve(path), verify=True)
     contents = detect.contents(container.tree, container.format, container.path)
     if contents.trunk is None:
         raise CheckpointError.explain(

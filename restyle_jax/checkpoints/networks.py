@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from restyle_jax import zoo
 from restyle_jax.checkpoints import sizes, votes
 from restyle_jax.checkpoints.modules import Blueprint
 from restyle_jax.convert import detect, engine, reader
@@ -35,29 +36,21 @@ class Published:
     where: str
 
 
-MODEL_ZOO = "download it from torchvision's model zoo, https://download.pytorch.org/models/{name}"
-LPIPS_WEIGHTS = "download it from lpips/weights/v0.1/{name} in the repository richzhang/PerceptualSimilarity on GitHub"
-AUXILIARY = "download it from the table 'Auxiliary Models' in the README of yuval-alaluf/restyle-encoder on GitHub"
+def from_zoo(name: str) -> Published:
+    """The file of a model of the zoo, such as "official/ir-se50"."""
+    entry = zoo.find(name)
+    return Published(entry.file, entry.what, entry.where)
+
 
 TRUNKS = {
-    net: Published(name, f"torchvision's {title}, the network below LPIPS", MODEL_ZOO.format(name=name))
-    for net, title, name in (
-        ("alex", "AlexNet", "alexnet-owt-7be5be79.pth"),
-        ("vgg", "VGG16", "vgg16-397923af.pth"),
-        ("squeeze", "SqueezeNet 1.1", "squeezenet1_1-b8a52dc0.pth"),
-    )
+    "alex": from_zoo("official/alexnet"),
+    "vgg": from_zoo("official/vgg16"),
+    "squeeze": from_zoo("official/squeezenet"),
 }
-LINEAR = {
-    net: Published(f"{net}.pth", f"the linear layers of LPIPS v0.1 for {net}", LPIPS_WEIGHTS.format(name=f"{net}.pth"))
-    for net in TRUNKS
-}
-FACE = Published("model_ir_se50.pth", "the IR-SE50 face network of the identity loss", AUXILIARY)
-INCEPTION = Published(
-    "pt_inception-2015-12-05-6726825d.pth",
-    "the Inception-v3 of FID (the TensorFlow graph of 2015-12-05, converted)",
-    "download it from https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
-)
-MOCO = Published("moco_v2_800ep_pretrain.pt", "the MoCo v2 ResNet-50 of the similarity loss", AUXILIARY)
+LINEAR = {net: from_zoo(f"official/lpips-{net}") for net in TRUNKS}
+FACE = from_zoo("official/ir-se50")
+INCEPTION = from_zoo("official/inception-fid")
+MOCO = from_zoo("official/moco-v2")
 
 
 def load_lpips(
@@ -137,17 +130,19 @@ def load_vgg16(file: OptionalPath) -> VGG16:
 
     Raises CheckpointError if the file is not given or absent (saying where people get it), or if it holds something else.
     """
-    published = dataclasses.replace(TRUNKS["vgg"], what="torchvision's VGG16")
-    path = located(file, published)
-    state = _state(path, "classifier.3.bias", published)
+    path = located(file, TRUNKS["vgg"])
+    state = _state(path, "classifier.3.bias", TRUNKS["vgg"])
     blueprint = Blueprint.of(VGG16, int(state["classifier.3.bias"].shape[0]))
-    return blueprint.fill(engine.read(tables.vgg16(), state, blueprint.targets, file=str(path), what=published.what))
+    return blueprint.fill(
+        engine.read(tables.vgg16(), state, blueprint.targets, file=str(path), what=TRUNKS["vgg"].what)
+    )
 
 
 def located(file: OptionalPath, published: Published) -> Path:
-    """The path of a published file. Raises CheckpointError, which says where people get it, if it is None or absent."""
-    if file is not None and Path(file).is_file():
-        return Path(file)
+    """The path of a published file, which may be given by a name of the zoo. Raises CheckpointError, which says where people get
+    it, if it is None or absent."""
+    if file is not None and (path := zoo.resolve(file)).is_file():
+        return path
     raise CheckpointError.explain(
         published.name if file is None else file,
         found="no path to this file" if file is None else "no file here",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from restyle_jax import zoo
 from restyle_jax.checkpoints import edit_transformer, latent_classifier, native, opts, sizes, style_transformer
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
@@ -37,6 +38,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     latent_avg and options that ought to be there); `unexpected` (tensors that no network has a place for); `ignored` (other
     entries, such as optimiser state). Reads shapes only. Raises CheckpointError for what is not a checkpoint.
     """
+    path = zoo.resolve(path)
     own = native.own_directory(path)
     if own is not None:
         return _own_report(own)

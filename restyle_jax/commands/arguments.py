@@ -66,7 +66,9 @@ def add_command(
 
 def add_checkpoint(command: argparse.ArgumentParser, kinds: str) -> None:
     """Declare --checkpoint, of which `kinds` says what it may be."""
-    command.add_argument("--checkpoint", required=True, type=Path, metavar="CKPT", help=kinds)
+    command.add_argument(
+        "--checkpoint", required=True, type=Path, metavar="CKPT", help=f"{kinds}, or a name of `restyle zoo`"
+    )
 
 
 def add_output(command: argparse.ArgumentParser) -> None:

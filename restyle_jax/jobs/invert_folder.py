@@ -10,12 +10,12 @@ from pathlib import Path
 
 import einops
 import jax
-import jax.monitoring
 import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.folder import Batch, ImageError, Photo, batches, file_checksum, list_photos
 from restyle_jax.jobs import environment
+from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.jobs.options import InvertOptions, load_models
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 from restyle_jax.jobs.records import Inverted, Records, Timing, choose_outputs
@@ -96,22 +96,6 @@ def _refuse_changed(photos: Sequence[Photo], records: Records, output: Path) -> 
         )
 
 
-class _CompileClock:
-    """Adds up the seconds that JAX spends on tracing and compiling while the clock is open."""
-
-    def __enter__(self) -> "_CompileClock":
-        self.seconds = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._listen)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        jax.monitoring.unregister_event_duration_listener(self._listen)
-
-    def _listen(self, event: str, duration_secs: float, **_: object) -> None:
-        if event.startswith("/jax/core/compile/"):
-            self.seconds += duration_secs
-
-
 @dataclass
 class _Job:
     """One run over a list of photos with loaded models."""
@@ -137,7 +121,7 @@ class _Job:
             tqdm(total=len(photos), unit="image", desc="Inverting", dynamic_ncols=True) as bar,
             ThreadPoolExecutor(1, "commit") as committer,
             ThreadPoolExecutor(THREADS, "write-pictures") as writers,
-            _CompileClock() as clock,
+            CompileClock() as clock,
         ):
 
             def skip(photo: Photo, error: ImageError) -> None:
@@ -171,7 +155,7 @@ class _Job:
         )
         run.save(self.folder)
 
-    def _invert(self, images: np.ndarray, clock: _CompileClock) -> tuple[Inversion, Timing]:
+    def _invert(self, images: np.ndarray, clock: CompileClock) -> tuple[Inversion, Timing]:
         started, compiled = time.perf_counter(), clock.seconds
         inversion = invert(
             self.model,

@@ -8,7 +8,7 @@ from typing import Literal
 from data_pipelines.folder import ImageError
 from data_pipelines.preparation import NEEDS_PAIRS, Preparation
 from data_pipelines.source import Source, open_split
-from restyle_jax.checkpoints.networks import AUXILIARY, FACE, LINEAR, MOCO, MODEL_ZOO, TRUNKS, Published, located
+from restyle_jax.checkpoints.networks import FACE, LINEAR, MOCO, TRUNKS, Published, from_zoo, located
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.errors import TrainingError
@@ -16,16 +16,9 @@ from restyle_jax.train.errors import TrainingError
 GENERATOR = Published(
     "stylegan2-<data set>-config-f.pt",
     "the StyleGAN2 generator whose pictures are inverted (rosinality .pt or NVlabs .pkl)",
-    AUXILIARY,
+    FACE.where,  # the same table
 )
-RESNETS = {
-    trunk: Published(name, f"torchvision's {title}, from which the encoder starts", MODEL_ZOO.format(name=name))
-    for trunk, title, name in (
-        ("resnet18", "ResNet-18", "resnet18-f37072fd.pth"),
-        ("resnet34", "ResNet-34", "resnet34-333f7ec4.pth"),
-        ("resnet50", "ResNet-50", "resnet50-0676ba61.pth"),
-    )
-}
+RESNETS = {trunk: from_zoo(f"official/{trunk}") for trunk in ("resnet18", "resnet34", "resnet50")}
 # What may also be a directory that we wrote.
 DIRECTORIES = ("generator", "identity_weights", "lpips_trunk_weights")
 

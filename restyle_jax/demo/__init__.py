@@ -1,0 +1,1 @@
+"""The page of `restyle demo`, which shows in one file what a checkpoint does."""
