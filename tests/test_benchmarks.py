@@ -27,6 +27,8 @@ from experiments.benchmarks.generator_training import measure, table
 from experiments.benchmarks.official_generator import import_official
 from experiments.benchmarks.planned import efficiency
 from restyle_jax.nets.discriminators import DiscriminatorConfig
+from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.style_transformer import StyleTransformerConfig
 from restyle_jax.nets.stylegan2 import GeneratorConfig
 from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.stylegan_config import StyleGANTraining
@@ -65,6 +67,15 @@ def test_operations_of_an_iteration():
     assert plain.backward == 3 * (2 * trained + fixed + lpips)
     faces = training_flops(dataclasses.replace(config, identity=0.1), encoder, sizes)
     assert faces.forward - plain.forward == 4 * face_flops()
+
+
+def test_operations_of_a_style_transformer():
+    # 32 px, ResNet-18 of width 4: maps of 8 px with 8 channels, 4 px with 16 and 2 px with 32, which is also the width of 3 tokens.
+    config = StyleTransformerConfig(3, trunk="resnet18", style_dim=32, width=4, hidden=5)
+    pyramid = 4 * 4 * 16 * 32 + 8 * 8 * 8 * 32
+    layers = [2 * 3 * (3 + n) * 32 + (4 * 3 + 2 * 3 + 2 * n) * 32 * 32 + 2 * 3 * 32 * 5 for n in (4, 16, 64)]
+    trunk = encoder_flops(EncoderConfig("backbone", "resnet18", 1, 3, 32, 4, 1), 32, 32) - 2 * (9 + 1) * 32 * 32
+    assert encoder_flops(config, 32, 32) == trunk + 2 * (pyramid + sum(layers))
 
 
 def test_efficiency_of_a_ring():

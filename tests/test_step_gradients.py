@@ -1,5 +1,7 @@
 """Gradients of several refinement steps: against a plain Python loop, and in the ablated forms."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +28,7 @@ class SmallEncoder(nnx.Module):
         self.norm = BatchNorm(8)
         self.dense = nnx.Linear(8 * 16 * 16, STYLES * DIM, rngs=rngs)
 
-    def __call__(self, x: jax.Array, stage: jax.Array | None = None, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, stage: Any = None, train: bool = False, key: jax.Array | None = None) -> jax.Array:
         x = jax.nn.relu(self.norm(self.conv(x), train))
         return 0.3 * self.dense(x.reshape(len(x), -1)).reshape(len(x), STYLES, DIM)
 

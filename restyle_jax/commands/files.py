@@ -20,7 +20,8 @@ EXPORT = """\
 Writes a .pt file that the official PyTorch code loads. PyTorch itself is not needed. SRC is a
 checkpoint of any kind, or the folder of a `restyle train` run, of which the best model is taken.
   restyle      a whole ReStyle, pSp or e4e checkpoint (encoder, generator, average latent)
-  style_transformer   the same of a Style Transformer (sapphire497/style-transformer)
+  style_transformer
+               the same of a Style Transformer (sapphire497/style-transformer)
   rosinality   a generator file of rosinality/stylegan2-pytorch (g_ema, and d if there is one)
   idinvert     a StyleGAN generator file of genforce/idinvert_pytorch
   genforce     a StyleGAN generator file of genforce/genforce (generator_smooth)

@@ -86,8 +86,7 @@ def contents(tree: Any, format: str, file: str, *, averaged: bool = True) -> Con
     """Recognise the parsed file.
 
     tree, format: as `reader.read` returns them. file: for messages. averaged: of two generators, whether to take the averaged
-    or the trained one. Raises CheckpointError if the file holds something
-    else, naming what was found and what is expected.
+    or the trained one. Raises CheckpointError if the file holds something else, naming what was found and what is expected.
     """
     if not isinstance(tree, Mapping):
         raise _unknown(file, f"a single {type(tree).__name__}")
@@ -210,21 +209,20 @@ def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
             expected="both networks of a ReStyle, pSp or e4e checkpoint",
             remedy="use the complete checkpoint that training wrote",
         )
-    unsupported = _unsupported_encoder(encoder)
-    if unsupported:
+    if unsupported := _unsupported_encoder(encoder):
         raise CheckpointError.explain(
             file,
             found=f"an encoder of the kind {unsupported}",
-            expected="one with a head for each style (BackboneEncoder, GradualStyleEncoder, Encoder4Editing, ...)",
+            expected="one with a head for each style (BackboneEncoder, Encoder4Editing, ...), or a Style Transformer",
             remedy="use a checkpoint of one of these; this kind is not supported",
         )
     prefixes = {"generator": "decoder.", "encoder": "encoder."}
     strays = {key: value for key, value in states.items() if not key.startswith(("encoder.", "decoder."))}
-    if "z" in encoder or any(key.startswith("transformerlayer_") for key in encoder):
-        own = {key: value for key, value in states.items() if key.startswith(("encoder.", "decoder.style."))}
-        prefixes["encoder"] = ""
-        return Contents(STYLE_TRANSFORMER, generator=decoder, encoder=own, prefixes=prefixes, strays=strays, **networks)
-    return Contents(RESTYLE, generator=decoder, encoder=encoder, prefixes=prefixes, strays=strays, **networks)
+    kind = RESTYLE
+    if any(key.startswith("transformerlayer_") for key in encoder):
+        kind, prefixes["encoder"] = STYLE_TRANSFORMER, ""
+        encoder = {key: states[key] for key in states if key.startswith(("encoder.", "decoder.style."))}
+    return Contents(kind, generator=decoder, encoder=encoder, prefixes=prefixes, strays=strays, **networks)
 
 
 def _unsupported_encoder(encoder: State) -> str | None:

@@ -140,9 +140,10 @@ def start_model(config: EncoderTraining) -> Model:
                 extra_channels=config.extra_channels,
                 key=jax.random.fold_in(jax.random.key(config.seed), 1),
             )
-    if isinstance(wanted, EncoderConfig) and max(config.height, config.width) > wanted.max_size:
+    sizes = encoder.config
+    if isinstance(sizes, EncoderConfig) and max(config.height, config.width) > sizes.max_size:
         raise ValueError(
-            f"pictures of {config.height} x {config.width} are larger than the encoder takes ({wanted.max_size}); set height and "
+            f"pictures of {config.height} x {config.width} are larger than the encoder takes ({sizes.max_size}); set height and "
             "width"
         )
     return Model(generator=generator, w_avg=w_avg, encoder=encoder, geometry=config.geometry)

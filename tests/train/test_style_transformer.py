@@ -54,10 +54,10 @@ def test_training(tmp_path: Path):
     x = jnp.repeat(jnp.repeat(rs.generate(start, [0, 1]), 2, 1), 2, 2)  # the generator can make them
     batch = {"source": x, "target": x, "index": jnp.arange(2)}
     state, losses = first, []
-    for _ in range(60):
+    for _ in range(40):
         state, metrics = step(state, task.frozen, batch)
         losses.append(float(metrics["loss"][-1]))
-    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
     _, other = step({**first, "key": jax.random.key(1)}, task.frozen, batch)
     assert other["loss"][-1] != losses[0]  # nothing else is drawn but what is dropped
 
