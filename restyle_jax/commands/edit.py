@@ -29,7 +29,8 @@ three kinds of edit:
                        its own, the gradient of --classifier. A strength is a length; styles are
                        normalised one by one, or all together with --normalise global
   --reference PHOTO    the --attribute of that photo, with --editor, which was trained for it.
-                       Strength 1 is what the editor makes, 0.5 half way there
+                       Strength 1 is what the editor makes, 0.5 half way there. A photo in which
+                       --classifier does not see the attribute is refused
 
 what it writes into DIR:
   strength_-3/ ... strength_3/   the edited pictures: <photo name>.png (of several references in

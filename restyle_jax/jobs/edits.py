@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.folder import ImageError, list_photos
@@ -52,7 +53,7 @@ def edit_of(options: EditOptions, model: Model, batch_size: int) -> Edit:
     """The edit that the options ask for.
 
     Raises:
-      ImageError: a reference cannot be read.
+      ImageError: a reference cannot be read, or lacks the attribute by the classifier that is given.
       CheckpointError: a file of the edit cannot be read, lacks what was asked, or belongs to another generator.
     """
 
@@ -141,6 +142,8 @@ def _like(
         found = f"a network for codes of {config.num_styles} x {config.style_dim}"
         raise _unfit(request.editor, model, found)
     shown, targets = _references(request.references, options, model, batch_size)
+    if options.classifier:
+        _refuse_references_without(request.attribute, list(shown), targets, options.classifier, model)
 
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
         edited = np.stack([np.asarray(reference.edit(editor, latents, targets, float(s))) for s in strengths])
@@ -173,6 +176,21 @@ def _references(
         shown |= dict(zip(part.names, part.inputs or (), strict=True))
         latents.append(part.latents[: len(part.names)])
     return shown, np.concatenate(latents)
+
+
+def _refuse_references_without(
+    attribute: str, names: Sequence[str], codes: np.ndarray, file: Path, model: Model
+) -> None:
+    """Raise ImageError if the classifier sees no such attribute in the codes f32[R, K, D] of references; it may not know it."""
+    classifier = classifier_for(file, model)
+    if attribute not in classifier.config.attributes:
+        return
+    logits = np.asarray(classifier(jnp.asarray(codes)).logits)[:, classifier.config.index(attribute)]
+    if without := [f"{name} ({logit:.1f})" for name, logit in zip(names, logits, strict=True) if logit < 0]:
+        raise ImageError(
+            f"{', '.join(without)}: found no {attribute} there by {file} (a logit below 0), expected a photo that has it. Choose "
+            f"another reference; --label {attribute}=0 takes it away."
+        )
 
 
 def classifier_for(file: Path, model: Model) -> LatentClassifier:

@@ -122,5 +122,11 @@ def test_attributes_of_references(tmp_path: Path, inverted: Path):
         CheckpointError, r"nowhere\.png: found no such file; expected a photo", references=(tmp_path / "nowhere.png",)
     )
     refused(CheckpointError, "has no encoder.* the reference is a photo", tiny.checkpoint(encoder=False))
+    sight = LatentClassifierConfig(K, tiny.STYLE_DIM, ("age", "hair"), widths=(8,), embedding=2)
+    blind = networks.random(lambda: LatentClassifier(sight, rngs=networks.nnx.Rngs(0)))
+    blind.read.bias[...] = blind.read.bias[...] - 1e4
+    save_classifier(blind, {}, tmp_path / "blind")
+    asked = dataclasses.replace(asked, classifier=tmp_path / "blind")
+    refused(ImageError, r"deep/1\.png \(-\d+\.\d\).*: found no hair there by .*blind")
     (tmp_path / "text.png").write_text("no")
     refused(ImageError, r"text\.png: not a picture", references=(tmp_path / "text.png",))
