@@ -80,7 +80,7 @@ def error(inverted: Inverted) -> Section:
     mean = inverted.errors.mean(axis=0)
     return Section(
         "error",
-        "How the error falls",
+        "The error after each step",
         [
             f"The thick line is the mean over {_counted(len(inverted.names), 'picture')}, a thin line is one picture. The mean "
             f"goes from {mean[0]:.4f} for the average picture to {mean[-1]:.4f} after the last step."
