@@ -107,7 +107,9 @@ def add_edit(commands: Any) -> None:
     edit.add_argument("--editor", type=Path, metavar="FILE", help="a trained editor, for --reference")
     edit.add_argument("--attribute", metavar="NAME", help="the attribute that is meant")
     edit.add_argument("--attributes", type=Path, metavar="NETWORK", help="a network that reads attributes off pictures")
-    edit.add_argument("--identity-weights", type=Path, metavar="FILE", help="model_ir_se50.pth")
+    edit.add_argument(
+        "--identity-weights", type=Path, metavar="FILE", help="model_ir_se50.pth, or an identity network of ours"
+    )
     edit.add_argument("--morph", type=_numbers, metavar="A,B", help="an animation from strength A to B and back")
     edit.add_argument(
         "--steps", type=integer(1), default=5, metavar="N", help="refinement steps of the inversion (default: 5)"
@@ -164,7 +166,7 @@ def _edit(parsed: argparse.Namespace) -> int:
         target=None if kind == "reference" else parsed.attribute,
         attributes=parsed.attributes and model_in(parsed.attributes),
         classifier=parsed.classifier and model_in(parsed.classifier),
-        identity_weights=parsed.identity_weights,
+        identity_weights=parsed.identity_weights and model_in(parsed.identity_weights),
         steps=parsed.steps,
         batch_size=parsed.batch_size,
         dtype=parsed.dtype,

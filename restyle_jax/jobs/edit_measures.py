@@ -13,7 +13,7 @@ from flax import nnx
 from tqdm import tqdm
 
 from restyle_jax.checkpoints.attributes import load_attributes
-from restyle_jax.checkpoints.networks import load_face
+from restyle_jax.checkpoints.auxiliary import load_identity
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.edit_options import EditOptions
 from restyle_jax.jobs.edit_records import Edited
@@ -24,7 +24,8 @@ from restyle_jax.metrics.attribute_dependency import attribute_dependency
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import Model
 from restyle_jax.nets.attributes import AttributeNetwork, describe, readings
-from restyle_jax.nets.face import PICTURE, FaceNetwork
+from restyle_jax.nets.face import FaceNetwork
+from restyle_jax.nets.identity import IdentityNetwork
 from restyle_jax.nets.latent_classifier import LatentClassifier
 from restyle_jax.nets.style_based import broadcast_styles
 from restyle_jax.ops.images import resize, to_float
@@ -37,7 +38,8 @@ DEFINITIONS = {
     "scalar as the network gives it, a choice as log-odds; mean over the photos",
     "dependency": "mean and maximum over the other attributes of the mean over photos of |change|: the attribute dependency of "
     "StyleSpace (arXiv 2011.12799); compare it at an equal change of the target",
-    "identity": "cosine similarity of ArcFace IR-SE50 features of the fixed face crop, between the reconstruction and the edit",
+    "identity": "cosine similarity between the reconstruction and the edit of the features of the network that the settings name: "
+    "ArcFace IR-SE50 with its fixed face crop (a file), or an identity network of ours (a directory)",
 }
 
 
@@ -127,24 +129,25 @@ def cropped(model: Model, pictures: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Identity:
-    """The face network, compiled."""
+    """The network that tells people apart, compiled."""
 
-    network: FaceNetwork
+    network: FaceNetwork | IdentityNetwork
 
     @classmethod
-    def load(cls, file: Path, model: Model) -> "Identity | None":
-        """None if pictures of this model are no faces that the network can see. Raises CheckpointError as `load_face`."""
-        fits = (
-            model.geometry.height == model.geometry.width and model.require_generator()[0].config.resolution >= PICTURE
-        )
-        network = load_face(file)
-        return cls(network) if fits else None
+    def load(cls, file: Path, model: Model) -> "Identity | str":
+        """The reason, if pictures of this model are none that the network can see. Raises CheckpointError as `load_identity`."""
+        network = load_identity(file)
+        square = model.geometry.height == model.geometry.width
+        if square and model.require_generator()[0].config.resolution % network.size == 0:
+            return cls(network)
+        return f"its network takes square pictures of {network.size} px, or a multiple"
 
     def similarity(self, pictures: np.ndarray) -> np.ndarray:
         """Pictures f32[n, B, H, W, 3] -> f32[n, B], each compared with the first of the n."""
-        small = [at_encoder_size(picture, PICTURE, PICTURE) for picture in pictures.reshape(-1, *pictures.shape[2:])]
+        size = self.network.size
+        small = [at_encoder_size(picture, size, size) for picture in pictures.reshape(-1, *pictures.shape[2:])]
         graph, state = nnx.split(self.network)
-        rows = np.stack(small).reshape(*pictures.shape[:2], PICTURE, PICTURE, 3)
+        rows = np.stack(small).reshape(*pictures.shape[:2], size, size, 3)
         features = jnp.stack([_embedded(graph, state, row) for row in rows])
         return np.asarray(cosine_similarity(features, features[:1]))
 
@@ -191,10 +194,10 @@ class Measures:
         elif options.classifier:
             left_out["classifier"] = "it reads codes of W+, and this edit takes place in S"
         identity = Identity.load(options.identity_weights, model) if options.identity_weights else None
-        if not options.identity_weights:
-            left_out["identity"] = "the face network was not given (--identity-weights)"
-        elif identity is None:
-            left_out["identity"] = f"the face network takes square pictures of at least {PICTURE} px"
+        if identity is None:
+            left_out["identity"] = "no network that compares faces was given (--identity-weights)"
+        elif isinstance(identity, str):
+            left_out["identity"], identity = identity, None
         for name, judge in judges.items():
             if judge.target is None:
                 left_out[f"dependency in {name}"] = (

@@ -14,6 +14,7 @@ import restyle_jax as rs
 from data_pipelines.folder import ImageError, read_photo
 from data_pipelines.transforms import to_model_input
 from restyle_jax.checkpoints.attributes import save_attributes
+from restyle_jax.checkpoints.auxiliary import save_identity
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit.direction import Direction, Space, apply
 from restyle_jax.edit.files import write_directions
@@ -27,6 +28,7 @@ from restyle_jax.ops.images import to_bytes, to_float
 from tests import tiny
 from tests.jobs.editing import BATCH, STEPS, STRENGTHS, K, latents, options, photos, picture, run, saved_codes
 from tests.nets.test_attributes import network
+from tests.nets.test_small_networks import FACE, identity
 
 
 def along(space: Space = "W", **changes: Any) -> Direction:
@@ -104,6 +106,24 @@ def test_everything_equals_the_python_interface(tmp_path: Path, direction: Path,
         np.testing.assert_allclose(entry["attributes"]["dependency"]["mean"], dependency.mean(), atol=2e-3)
         np.testing.assert_allclose(entry["attributes"]["dependency"]["max"], dependency.max(), atol=2e-3)
     assert report["mean"][1]["attributes"]["target"] == 0 and abs(report["mean"][2]["attributes"]["target"]) > 1e-3
+
+
+def test_identity_by_a_network_of_ours(tmp_path: Path, inverted: Path, direction: Path):
+    face = identity()
+    save_identity(face, {}, tmp_path / "face")
+    asked = options(direction, component="age", strengths=(0.0, 9.0), identity_weights=tmp_path / "face")
+    outcome, _ = run(inverted, tmp_path / "out", asked)
+    same, changed = (entry["identity"] for entry in outcome.report["mean"])
+    assert same == pytest.approx(1, abs=1e-5) and changed < 1 - 1e-4
+    before, after = (
+        np.asarray(face(synthesise(rs.load(tiny.checkpoint()), codes, batch_size=BATCH)))
+        for codes in (latents(inverted)["0.jpg"][-1:], latents(tmp_path / "out" / "latents.npz")["0.jpg"][1:])
+    )
+    expected = (before * after).sum() / np.linalg.norm(before) / np.linalg.norm(after)
+    assert outcome.report["images"]["0.jpg"]["identity"][1] == pytest.approx(expected, abs=1e-4)
+    save_identity(identity(dataclasses.replace(FACE, resolution=128)), {}, tmp_path / "large")
+    outcome, _ = run(inverted, tmp_path / "other", dataclasses.replace(asked, identity_weights=tmp_path / "large"))
+    assert "128 px" in outcome.report["not_measured"]["identity"]
 
 
 def test_saved_codes_are_edited_from_their_last_step_and_continued(tmp_path: Path, inverted: Path, direction: Path):
