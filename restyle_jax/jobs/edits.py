@@ -146,8 +146,7 @@ def _like(
         _refuse_references_without(request.attribute, list(shown), targets, options.classifier, model)
 
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
-        edited = np.stack([np.asarray(reference.edit(editor, latents, targets, float(s))) for s in strengths])
-        return np.moveaxis(edited, 2, 0)
+        return np.moveaxis(np.asarray(reference.edit(editor, latents, targets, strengths)), 2, 0)
 
     names = choose_outputs(list(shown), ())
     ways = tuple(Way(names[name].removesuffix(".png"), picture) for name, picture in shown.items())

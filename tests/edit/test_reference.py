@@ -32,6 +32,9 @@ def test_strengths():
     half = reference.edit(net, w, references, 0.5)
     np.testing.assert_allclose(half, (whole + w[:, None]) / 2, atol=1e-6)
     assert np.abs(whole[:, 0] - whole[:, 1]).max() > 1e-3
+    together = np.asarray(reference.edit(net, w, references, np.array([0.5, 0.0, 1.0])))
+    assert together[1].tobytes() == still.tobytes()
+    np.testing.assert_allclose(together, [half, still, whole], atol=1e-6)
 
 
 def test_what_is_refused():
