@@ -91,7 +91,7 @@ class AttributeTrainer:
 
     def step(self, state: State, frozen: Frozen, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         """One training step; see `train.task.Task`."""
-        return descent.step(self.config, state, lambda params: self.measure(params, frozen["train"], batch))
+        return descent.on_avatars(self.config).step(state, lambda params: self.measure(params, frozen["train"], batch))
 
     def evaluate(self, state: State, frozen: Frozen, batch: Batch) -> dict[str, jax.Array]:
         """Every quantity for every picture, f32[B, 1]."""
@@ -104,7 +104,7 @@ def attribute_task(config: AttributeTraining, network: AttributeConfig, train: T
     trainer = AttributeTrainer(config, network, graph)
 
     def init(key: jax.Array) -> State:
-        return descent.start(config, nnx.state(AttributeNetwork(network, rngs=nnx.Rngs(key))))
+        return descent.on_avatars(config).start(nnx.state(AttributeNetwork(network, rngs=nnx.Rngs(key))))
 
     def publish(state: State, directory: Path) -> None:
         metadata = {"kind": "an attribute network trained by restyle_jax", "step": int(state["step"])}

@@ -65,7 +65,9 @@ class IdentityTrainer:
         """One training step; see `train.task.Task`."""
         del frozen
         known = jnp.ones(len(batch["index"]), bool)
-        return descent.step(self.config, state, lambda params: self.measure(params, batch, self.identities[0], known))
+        return descent.on_avatars(self.config).step(
+            state, lambda params: self.measure(params, batch, self.identities[0], known)
+        )
 
     def evaluate(self, state: State, frozen: Frozen, batch: Batch) -> dict[str, jax.Array]:
         """Every quantity for every pair, f32[B, 1], among those of its batch."""
@@ -85,7 +87,7 @@ def identity_task(config: IdentityTraining, network: IdentityConfig, identities:
 
     return Task(
         frozen={},
-        init=lambda key: descent.start(config, nnx.state(IdentityNetwork(network, rngs=nnx.Rngs(key)))),
+        init=lambda key: descent.on_avatars(config).start(nnx.state(IdentityNetwork(network, rngs=nnx.Rngs(key)))),
         step=trainer.step,
         show=lambda state, frozen, batch: {"pairs": jnp.stack([batch["source"], batch["target"]], axis=1)},
         sheets={"pairs": Sheet(("first", "second"))},

@@ -17,6 +17,7 @@ from restyle_jax.checkpoints.latent_classifier import save_classifier
 from restyle_jax.metrics.classification import quality
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.train.code_config import LatentClassifierTraining
+from restyle_jax.train.descent import Descent
 from restyle_jax.train.task import Batch, Frozen, State, Task
 
 
@@ -28,14 +29,11 @@ class ClassifierTrainer:
     network: nnx.GraphDef[LatentClassifier]
 
     @property
-    def schedule(self) -> optax.Schedule:
+    def descent(self) -> Descent:
         """A tenth of the learning rate from `decay_at` on."""
-        return optax.piecewise_constant_schedule(self.config.learning_rate, {self.config.decay_at: 0.1})
-
-    @property
-    def optimizer(self) -> optax.GradientTransformation:
-        """Adam, which also gets the gradient of the L2 penalty, as torch's does."""
-        return optax.chain(optax.add_decayed_weights(self.config.weight_decay), optax.adam(self.schedule))
+        config = self.config
+        schedule = optax.piecewise_constant_schedule(config.learning_rate, {config.decay_at: 0.1})
+        return Descent(schedule, config.weight_decay)
 
     def logits(self, params: nnx.State, w: jax.Array) -> jax.Array:
         """f32[B, K, D] -> f32[B, A]."""
@@ -45,16 +43,12 @@ class ClassifierTrainer:
         """One training step; see `train.task.Task`. frozen: `labels` int8[N, A] of all training codes."""
         labels = frozen["labels"][batch["index"]].astype(jnp.float32)
 
-        def loss(params: nnx.State) -> tuple[jax.Array, dict[str, jax.Array]]:
+        def measure(params: nnx.State) -> dict[str, jax.Array]:
             logits = self.logits(params, batch["source"])
-            mean = optax.sigmoid_binary_cross_entropy(logits, labels).mean()
-            return mean, {"loss": mean, "accuracy": ((logits > 0) == (labels > 0)).mean()}
+            losses = optax.sigmoid_binary_cross_entropy(logits, labels)
+            return {"loss": losses.mean(-1), "accuracy": ((logits > 0) == (labels > 0)).mean(-1)}
 
-        gradient, metrics = jax.grad(loss, has_aux=True)(state["params"])
-        updates, moments = self.optimizer.update(gradient, state["optimizer"], state["params"])
-        metrics |= {"gradient_norm": optax.global_norm(gradient), "learning_rate": self.schedule(state["step"])}
-        params = optax.apply_updates(state["params"], updates)
-        return {"step": state["step"] + 1, "params": params, "optimizer": moments}, metrics
+        return self.descent.step(state, measure)
 
 
 def latent_classifier_task(
@@ -73,8 +67,7 @@ def latent_classifier_task(
     logits_of = jax.jit(trainer.logits)
 
     def init(key: jax.Array) -> State:
-        params = nnx.state(LatentClassifier(network, rngs=nnx.Rngs(key)))
-        return {"step": jnp.int32(0), "params": params, "optimizer": trainer.optimizer.init(params)}
+        return trainer.descent.start(nnx.state(LatentClassifier(network, rngs=nnx.Rngs(key))))
 
     def score(state: State) -> dict[str, float]:
         codes, known = test

@@ -13,6 +13,7 @@ from restyle_jax.losses.editing import reference_losses
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier
 from restyle_jax.train.code_config import ReferenceEditTraining
+from restyle_jax.train.descent import Descent
 from restyle_jax.train.task import Batch, Frozen, State, Task
 
 
@@ -29,10 +30,8 @@ class ReferenceEditTrainer:
     attribute: int
 
     @property
-    def optimizer(self) -> optax.GradientTransformation:
-        """Adam, which also gets the gradient of the L2 penalty, as torch's does."""
-        config = self.config
-        return optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(config.learning_rate))
+    def descent(self) -> Descent:
+        return Descent(optax.constant_schedule(self.config.learning_rate), self.config.weight_decay)
 
     def losses(
         self, params: nnx.State, frozen: Frozen, source: jax.Array, reference: jax.Array, key: jax.Array | None
@@ -49,16 +48,7 @@ class ReferenceEditTrainer:
         source, reference = jnp.split(batch["source"], 2)
         key = jax.random.fold_in(jax.random.key(self.config.seed), state["step"])
 
-        def loss(params: nnx.State) -> tuple[jax.Array, dict[str, jax.Array]]:
-            found = self.losses(params, frozen, source, reference, key)
-            means = {name: value.mean() for name, value in found.items()}
-            return means["loss"], means
-
-        gradient, metrics = jax.grad(loss, has_aux=True)(state["params"])
-        updates, moments = self.optimizer.update(gradient, state["optimizer"], state["params"])
-        params = optax.apply_updates(state["params"], updates)
-        metrics |= {"gradient_norm": optax.global_norm(gradient)}
-        return {"step": state["step"] + 1, "params": params, "optimizer": moments}, metrics
+        return self.descent.step(state, lambda params: self.losses(params, frozen, source, reference, key))
 
     def evaluate(self, state: State, frozen: Frozen, batch: Batch) -> dict[str, jax.Array]:
         """Loss and terms of editing each `source` by its `target`, without dropout, f32[B, 1]."""
@@ -80,8 +70,7 @@ def reference_edit_task(config: ReferenceEditTraining, classifier: LatentClassif
     trainer = ReferenceEditTrainer(config, graph, judge, attribute)
 
     def init(key: jax.Array) -> State:
-        params = nnx.state(EditTransformer(network, rngs=nnx.Rngs(key)))
-        return {"step": jnp.int32(0), "params": params, "optimizer": trainer.optimizer.init(params)}
+        return trainer.descent.start(nnx.state(EditTransformer(network, rngs=nnx.Rngs(key))))
 
     def publish(state: State, directory: Path) -> None:
         metadata = {"kind": "a network for edits by reference trained by restyle_jax", "step": int(state["step"])}
