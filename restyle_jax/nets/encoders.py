@@ -83,6 +83,11 @@ class EncoderConfig:
         return trunk_config(self.trunk, self.in_channels, self.width)
 
 
+def head_convs(side: int) -> int:
+    """The least number of convolutions of a head, `EncoderConfig.head_convs`, for images whose larger side is `side`; 4 for 256."""
+    return max(1, (side - 1).bit_length() - 4)
+
+
 HEADS = ("backbone", "progressive", "fpn", "fpn_progressive")
 
 # Head and trunk of the official classes, by the name that their checkpoints carry in opts["encoder_type"]: the six of

@@ -7,7 +7,7 @@ from restyle_jax.train.config import EncoderTraining, Run
 AT_LEAST = {
     **dict.fromkeys(("batch_size", "test_batch_size", "micro_batches", "max_steps", "keep", "workers"), 1),
     **dict.fromkeys(("log_every", "image_every", "eval_every", "save_every", "progressive_every", "r1_every"), 1),
-    **dict.fromkeys(("in_channels", "height", "width", "steps_per_image"), 1),
+    **dict.fromkeys(("in_channels", "trunk_width", "height", "width", "steps_per_image"), 1),
     **dict.fromkeys(("max_unreadable", "seed", "top", "progressive_start", "r1", "pool_size", "learning_rate"), 0),
     **dict.fromkeys(("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta"), 0),
     "discriminator_learning_rate": 0,

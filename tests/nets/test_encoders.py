@@ -13,11 +13,12 @@ from jax import lax
 from restyle_jax.checkpoints.sizes import encoder_table
 from restyle_jax.convert.tables.encoders import heads as heads_table
 from restyle_jax.nets import style_heads
-from restyle_jax.nets.encoders import HEADS, OFFICIAL, Encoder, EncoderConfig
+from restyle_jax.nets.encoders import HEADS, OFFICIAL, Encoder, EncoderConfig, head_convs
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet, ResNetConfig
 from restyle_jax.nets.style_heads import StackedConv, StyleHeads
 from restyle_jax.nets.trunks import TRUNKS, resize_align_corners
+from restyle_jax.train.config import EncoderTraining
 from tests import networks, recipe
 from tests.networks import apply, nchw, nhwc
 
@@ -156,6 +157,15 @@ def test_shapes_of_every_head(head: str):
     assert output_shape((192, 256), head=head, style_dim=128) == (2, 18, 128)
     assert output_shape((50, 31), head=head, num_styles=5, style_dim=24) == (2, 5, 24)
     assert output_shape((512, 16), head=head, num_styles=1, style_dim=128, head_convs=5) == (2, 1, 128)
+
+
+@pytest.mark.parametrize(("side", "convs"), [(16, 1), (32, 1), (33, 2), (64, 2), (192, 4), (256, 4), (257, 5)])
+def test_heads_have_as_many_convolutions_as_pictures_need(side: int, convs: int):
+    assert head_convs(side) == convs
+    wanted = EncoderTraining(head="fpn", trunk="resnet18", trunk_width=12, height=side // 2, width=side)
+    encoder = wanted.encoder(8, 32)
+    assert encoder == EncoderConfig("fpn", "resnet18", 8, 6, style_dim=32, width=12, head_convs=convs)
+    assert encoder.max_size >= side
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
