@@ -55,7 +55,8 @@ class EncoderTraining(Run):
         its generator if `generator` is not given); the counters and the optimiser start anew.
     head, trunk, in_channels: see `nets.encoders.EncoderConfig`, and for "style_transformer" `nets.style_transformer`; 6 channels
         refine, any other number is a single pass.
-    trunk_width: channels of the first group of a new trunk, 64 in all published ones.
+    trunk_width, head_width: channels of the first group of a new trunk, 64 in all published ones, and inside new style heads,
+        where none means those of a style, as published.
     trunk_weights: IR-SE50 face network or torchvision ResNet to start the trunk from; None starts from random weights.
     extra_channels: how its input layer is extended to more channels; "fresh" does not take it from the file at all.
     task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
@@ -86,6 +87,7 @@ class EncoderTraining(Run):
     trunk: Literal["irse50", "irse100", "irse152", "resnet18", "resnet34", "resnet50"] = "irse50"
     in_channels: int = 6
     trunk_width: int = 64
+    head_width: int | None = None
     trunk_weights: Path | None = None
     extra_channels: Literal["normal", "zero", "copy", "fresh"] = "normal"
     task: Literal["inversion", "sketch", "segmentation", "super_resolution", "frontalise"] = "inversion"
@@ -145,5 +147,5 @@ class EncoderTraining(Run):
             return StyleTransformerConfig(
                 num_styles, self.in_channels, self.trunk, style_dim, self.trunk_width, mapping_layers=mapping_layers
             )
-        convs = head_convs(max(self.height, self.width))
-        return EncoderConfig(self.head, self.trunk, num_styles, self.in_channels, style_dim, self.trunk_width, convs)
+        heads = head_convs(max(self.height, self.width)), self.head_width
+        return EncoderConfig(self.head, self.trunk, num_styles, self.in_channels, style_dim, self.trunk_width, *heads)
