@@ -1,0 +1,1 @@
+"""Drawn faces: how each model of the zoo is made, and what the models can do."""
