@@ -1,0 +1,157 @@
+"""The served page in gradio: what is seen, and what answers. Only `serve` imports it, since gradio is an extra."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from data_pipelines.folder import IMAGE_EXTENSIONS, ImageError, read_photo
+from restyle_jax.demo.live import Live
+from restyle_jax.demo.studio import small
+from restyle_jax.ops.images import to_bytes
+
+MOST_STEPS = 10
+
+INTRODUCTION = (
+    "# Invert a picture, then edit it\n"
+    "A StyleGAN generator draws pictures from codes, which are lists of numbers. To *invert* a picture means to find the code from "
+    "which the generator draws it. Once there is a code, the picture can be edited by changing the numbers."
+)
+STEPS = (
+    "ReStyle begins with the average picture. In every step the encoder looks at the input and at its last result side by side and "
+    "corrects the code. L2 is the mean squared difference to the input: 0 means equal."
+)
+SINGLE_STEP = "This model makes a single step: its encoder looks at the input once and gives the code."
+EDITS = (
+    "Each slider adds a direction to the code, as often as it says; together they add up. A principal component is a direction "
+    "along which codes differ most, and has no name: what it changes is seen in the picture."
+)
+STYLE = """
+.gradio-container { max-width: 76rem !important; margin: 0 auto !important; }
+.picture img { width: 100% !important; height: 100% !important; object-fit: contain !important; }
+"""
+
+
+def page(lives: Mapping[str, Live], examples: Mapping[Path, str], steps: int) -> gr.Blocks:
+    """The page, not yet open.
+
+    lives: models by name, which have equally many edits; the first is chosen. examples: picture files and their names; the first
+    is chosen. steps: where the slider stands at first.
+    """
+    names, photos = list(lives), list(examples)
+
+    def pick(event: gr.SelectData) -> tuple[str, np.ndarray]:
+        return str(photos[event.index]), _seen(photos[event.index])
+
+    def upload(file: str) -> tuple[str, np.ndarray]:
+        return file, _seen(Path(file))
+
+    def choose(name: str) -> list[Any]:
+        cleared = [None, [], None, None]  # what was inverted is a code of the other model
+        sliders = [gr.update(**settings) for settings in _sliders(lives[name])]
+        return [gr.update(**_step_slider(lives[name])), *cleared, *sliders]
+
+    def invert(photo: str, name: str, steps: int, *strengths: float) -> tuple[Any, ...]:
+        try:
+            found = lives[name].invert(Path(photo), steps)
+        except (ImageError, ValueError) as error:  # the second, if the encoder is not one for photos
+            raise gr.Error(str(error)) from error
+        results = zip(to_bytes(found.estimates[0, 1:]), found.errors[0, 1:].tolist(), strict=True)
+        gallery = [(picture, f"step {i + 1}: L2 {error:.4f}") for i, (picture, error) in enumerate(results)]
+        code = name, found.latents
+        return code, gallery, lives[name].picture(found.latents, [0] * len(strengths)), edit(code, *strengths)
+
+    def edit(code: tuple[str, np.ndarray] | None, *strengths: float) -> np.ndarray | None:
+        return lives[code[0]].picture(code[1], strengths) if code else None
+
+    with gr.Blocks(title="ReStyle", analytics_enabled=False) as blocks:
+        photo, code = gr.State(str(photos[0])), gr.State()
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                gr.Markdown("### 1. Choose a picture")
+                shown = _picture("Your picture", _seen(photos[0]))
+                button = gr.UploadButton("Upload a picture", file_types=list(IMAGE_EXTENSIONS), elem_id="upload")
+                thumbnails = gr.Gallery(
+                    [(_seen(path), name) for path, name in examples.items()],
+                    label="… or pick one of these",
+                    columns=4,
+                    height=190,
+                    allow_preview=False,
+                    interactive=False,
+                    format="png",
+                    elem_id="examples",
+                )
+            with gr.Column(scale=2, min_width=320):
+                gr.Markdown("### 2. Invert it")
+                with gr.Row():
+                    model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")
+                    count = gr.Slider(1, MOST_STEPS, steps, step=1, elem_id="steps", **_step_slider(lives[names[0]]))
+                start = gr.Button("Invert", variant="primary", elem_id="invert")
+                gallery = gr.Gallery(
+                    label="Step by step", columns=5, height=330, interactive=False, format="png", elem_id="gallery"
+                )
+                gr.Markdown(STEPS)
+                gr.Markdown("### 3. Edit it")
+                with gr.Row():
+                    rebuilt = _picture("Reconstruction", elem_id="rebuilt")
+                    edited = _picture("Edited", elem_id="edited")
+                sliders = [gr.Slider(**s, elem_id=f"edit{i}") for i, s in enumerate(_sliders(lives[names[0]]))]
+                gr.Markdown(EDITS)
+        thumbnails.select(pick, None, [photo, shown])
+        button.upload(upload, button, [photo, shown])
+        model.input(choose, model, [count, code, gallery, rebuilt, edited, *sliders])
+        start.click(invert, [photo, model, count, *sliders], [code, gallery, rebuilt, edited])
+        for slider in sliders:
+            slider.input(edit, [code, *sliders], edited, trigger_mode="always_last", show_progress="hidden")
+    return blocks
+
+
+def open_page(blocks: gr.Blocks, host: str, port: int | None) -> str:
+    """Open the page to `host` only; returns its address. Raises OSError if the port cannot be used."""
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        prevent_thread_lock=True,
+        quiet=True,
+        footer_links=[],
+        theme=gr.themes.Default(font="system-ui", font_mono="monospace"),
+        css=STYLE,
+    )
+    return address
+
+
+def _picture(label: str, value: np.ndarray | None = None, elem_id: str | None = None) -> gr.Image:
+    return gr.Image(
+        value,
+        label=label,
+        format="png",
+        height=300,
+        interactive=False,
+        buttons=["download"],
+        elem_id=elem_id,
+        elem_classes="picture",
+    )
+
+
+def _seen(photo: Path) -> np.ndarray:
+    """u8[h, w, 3] for the screen, at most 256 px. Raises an error that the page shows, if the file is not a picture."""
+    try:
+        return small(np.asarray(read_photo(photo)))
+    except ImageError as error:
+        raise gr.Error(str(error)) from error
+
+
+def _step_slider(live: Live) -> dict[str, Any]:
+    single = live.studio.model.passes(2) == 1
+    return {"label": "Number of steps", "info": SINGLE_STEP if single else None, "interactive": not single}
+
+
+def _sliders(live: Live) -> Sequence[dict[str, Any]]:
+    return [
+        {"label": edit.name, "minimum": -reach, "maximum": reach, "step": reach / 20, "value": 0.0}
+        for edit, reach in live.edits
+    ]
