@@ -13,6 +13,7 @@ from restyle_jax.demo.studio import small
 from restyle_jax.ops.images import to_bytes
 
 MOST_STEPS = 10
+NO_RESULTS = (None, [], None, None)  # of another picture or model
 
 INTRODUCTION = (
     "# Invert a picture, then edit it\n"
@@ -34,53 +35,54 @@ STYLE = """
 """
 
 
-def page(lives: Mapping[str, Live], examples: Mapping[Path, str], steps: int) -> gr.Blocks:
+def page(lives: Mapping[str, Live], examples: Sequence[Path], steps: int) -> gr.Blocks:
     """The page, not yet open.
 
-    lives: models by name, which have equally many edits; the first is chosen. examples: picture files and their names; the first
-    is chosen. steps: where the slider stands at first.
+    lives: models by name, which have equally many edits; the first is chosen. examples: picture files, of which the first is
+    chosen. steps: where the slider stands at first.
     """
-    names, photos = list(lives), list(examples)
+    names = list(lives)
 
-    def pick(event: gr.SelectData) -> tuple[str, np.ndarray]:
-        return str(photos[event.index]), _seen(photos[event.index])
+    def pick(event: gr.SelectData) -> tuple[Any, ...]:
+        return upload(str(examples[event.index]))
 
-    def upload(file: str) -> tuple[str, np.ndarray]:
-        return file, _seen(Path(file))
+    def upload(file: str) -> tuple[Any, ...]:
+        return file, _seen(Path(file)), *NO_RESULTS
 
     def choose(name: str) -> list[Any]:
-        cleared = [None, [], None, None]  # what was inverted is a code of the other model
         sliders = [gr.update(**settings) for settings in _sliders(lives[name])]
-        return [gr.update(**_step_slider(lives[name])), *cleared, *sliders]
+        return [gr.update(**_step_slider(lives[name])), *NO_RESULTS, *sliders]
 
     def invert(photo: str, name: str, steps: int, *strengths: float) -> tuple[Any, ...]:
         try:
             found = lives[name].invert(Path(photo), steps)
         except (ImageError, ValueError) as error:  # the second, if the encoder is not one for photos
-            raise gr.Error(str(error)) from error
-        results = zip(to_bytes(found.estimates[0, 1:]), found.errors[0, 1:].tolist(), strict=True)
-        gallery = [(picture, f"step {i + 1}: L2 {error:.4f}") for i, (picture, error) in enumerate(results)]
+            raise gr.Error(str(error), print_exception=False) from error
+        made = zip(to_bytes(found.estimates[0, 1:]), found.errors[0, 1:].tolist(), strict=True)
+        captioned = [(picture, f"step {i + 1}: L2 {error:.4f}") for i, (picture, error) in enumerate(made)]
         code = name, found.latents
-        return code, gallery, lives[name].picture(found.latents, [0] * len(strengths)), edit(code, *strengths)
+        return code, captioned, lives[name].picture(found.latents, [0] * len(strengths)), edit(code, *strengths)
 
     def edit(code: tuple[str, np.ndarray] | None, *strengths: float) -> np.ndarray | None:
         return lives[code[0]].picture(code[1], strengths) if code else None
 
     with gr.Blocks(title="ReStyle", analytics_enabled=False) as blocks:
-        photo, code = gr.State(str(photos[0])), gr.State()
+        photo, code = gr.State(str(examples[0])), gr.State()
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 gr.Markdown("### 1. Choose a picture")
-                shown = _picture("Your picture", _seen(photos[0]))
+                shown = _picture("Your picture", "photo", _seen(examples[0]))
                 button = gr.UploadButton("Upload a picture", file_types=list(IMAGE_EXTENSIONS), elem_id="upload")
+                gr.Markdown("… or pick one of these:")
                 thumbnails = gr.Gallery(
-                    [(_seen(path), name) for path, name in examples.items()],
-                    label="… or pick one of these",
+                    [(_seen(path), None) for path in examples],
+                    show_label=False,
                     columns=4,
-                    height=190,
+                    object_fit="cover",
                     allow_preview=False,
                     interactive=False,
+                    buttons=[],
                     format="png",
                     elem_id="examples",
                 )
@@ -96,14 +98,15 @@ def page(lives: Mapping[str, Live], examples: Mapping[Path, str], steps: int) ->
                 gr.Markdown(STEPS)
                 gr.Markdown("### 3. Edit it")
                 with gr.Row():
-                    rebuilt = _picture("Reconstruction", elem_id="rebuilt")
-                    edited = _picture("Edited", elem_id="edited")
+                    rebuilt = _picture("Reconstruction", "rebuilt")
+                    edited = _picture("Edited", "edited")
                 sliders = [gr.Slider(**s, elem_id=f"edit{i}") for i, s in enumerate(_sliders(lives[names[0]]))]
                 gr.Markdown(EDITS)
-        thumbnails.select(pick, None, [photo, shown])
-        button.upload(upload, button, [photo, shown])
-        model.input(choose, model, [count, code, gallery, rebuilt, edited, *sliders])
-        start.click(invert, [photo, model, count, *sliders], [code, gallery, rebuilt, edited])
+        results = [code, gallery, rebuilt, edited]
+        thumbnails.select(pick, None, [photo, shown, *results])
+        button.upload(upload, button, [photo, shown, *results])
+        model.input(choose, model, [count, *results, *sliders])
+        start.click(invert, [photo, model, count, *sliders], results)
         for slider in sliders:
             slider.input(edit, [code, *sliders], edited, trigger_mode="always_last", show_progress="hidden")
     return blocks
@@ -124,7 +127,7 @@ def open_page(blocks: gr.Blocks, host: str, port: int | None) -> str:
     return address
 
 
-def _picture(label: str, value: np.ndarray | None = None, elem_id: str | None = None) -> gr.Image:
+def _picture(label: str, elem_id: str, value: np.ndarray | None = None) -> gr.Image:
     return gr.Image(
         value,
         label=label,
@@ -142,7 +145,7 @@ def _seen(photo: Path) -> np.ndarray:
     try:
         return small(np.asarray(read_photo(photo)))
     except ImageError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 def _step_slider(live: Live) -> dict[str, Any]:

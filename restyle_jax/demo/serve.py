@@ -47,7 +47,11 @@ def serve(
       ImageError: an input does not exist, or none can be read.
       CheckpointError: a checkpoint or a direction cannot be read or does not fit, or a checkpoint cannot invert.
     """
-    with tempfile.TemporaryDirectory(prefix="restyle_demo_") as folder, CompileClock() as clock, tqdm(disable=True) as bar:
+    with (
+        tempfile.TemporaryDirectory(prefix="restyle_demo_") as folder,
+        CompileClock() as clock,
+        tqdm(disable=True) as bar,
+    ):
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
             import gradio  # noqa: F401
@@ -63,14 +67,17 @@ def serve(
             lives[name] = Live(Studio(model, 1, bar, Stopwatch(clock)), chosen)
         # Drawn for the encoder that sees most; the others get them smaller.
         finest = max((live.studio.model for live in lives.values()), key=lambda model: model.geometry.width)
-        examples = {}
-        for i, (name, picture) in enumerate(zip(*pictures(inputs, finest, say), strict=True)):
-            examples[Path(folder) / f"example_{i}.png"] = name
-            Image.fromarray(to_bytes(picture)).save(Path(folder) / f"example_{i}.png")
+        examples = []
+        for i, picture in enumerate(pictures(inputs, finest, say)[1]):
+            examples.append(Path(folder) / f"example_{i}.png")
+            Image.fromarray(to_bytes(picture)).save(examples[-1])
         page = interface.page(lives, examples, steps)
         try:
             address = interface.open_page(page, ADDRESS, port)
         except OSError as error:
-            raise ServeError(f"port {port or ''} of {ADDRESS} cannot be used; choose another with --port") from error
+            ports = f"port {port}" if port else "any port from 7860 to 7959"
+            raise ServeError(
+                f"{ADDRESS}: cannot use {ports}, perhaps because another program does; choose another with --port"
+            ) from error
         print(address, flush=True)
         page.block_thread()
