@@ -29,9 +29,17 @@ EDITS = (
     "Each slider adds a direction to the code, as often as it says; together they add up. A principal component is a direction "
     "along which codes differ most, and has no name: what it changes is seen in the picture."
 )
+# Small pictures fill their places, those in rows share the width, and captions stand below them and are read whole.
 STYLE = """
 .gradio-container { max-width: 76rem !important; margin: 0 auto !important; }
 .picture img { width: 100% !important; height: 100% !important; object-fit: contain !important; }
+.grid-wrap { min-height: 0 !important; max-height: none !important; }
+.grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
+#gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)) !important; }
+.thumbnail-item { aspect-ratio: auto !important; height: auto !important; }
+.thumbnail-item img { aspect-ratio: 1; height: auto !important; }
+.caption-label { position: static !important; max-width: none !important; border: none !important; text-align: center !important; }
+#gallery { min-height: 11rem; }
 """
 
 
@@ -78,7 +86,6 @@ def page(lives: Mapping[str, Live], examples: Sequence[Path], steps: int) -> gr.
                 thumbnails = gr.Gallery(
                     [(_seen(path), None) for path in examples],
                     show_label=False,
-                    columns=4,
                     object_fit="cover",
                     allow_preview=False,
                     interactive=False,
@@ -92,10 +99,8 @@ def page(lives: Mapping[str, Live], examples: Sequence[Path], steps: int) -> gr.
                     model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")
                     count = gr.Slider(1, MOST_STEPS, steps, step=1, elem_id="steps", **_step_slider(lives[names[0]]))
                 start = gr.Button("Invert", variant="primary", elem_id="invert")
-                gallery = gr.Gallery(
-                    label="Step by step", columns=5, height=330, interactive=False, format="png", elem_id="gallery"
-                )
                 gr.Markdown(STEPS)
+                gallery = gr.Gallery(show_label=False, buttons=[], interactive=False, format="png", elem_id="gallery")
                 gr.Markdown("### 3. Edit it")
                 with gr.Row():
                     rebuilt = _picture("Reconstruction", "rebuilt")
@@ -155,6 +160,6 @@ def _step_slider(live: Live) -> dict[str, Any]:
 
 def _sliders(live: Live) -> Sequence[dict[str, Any]]:
     return [
-        {"label": edit.name, "minimum": -reach, "maximum": reach, "step": reach / 20, "value": 0.0}
+        {"label": edit.name, "minimum": -reach, "maximum": reach, "step": 0.1, "value": 0.0}
         for edit, reach in live.edits
     ]

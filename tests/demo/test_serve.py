@@ -111,7 +111,7 @@ def test_what_is_refused(
         assert main(["demo", "--no-compilation-cache", *arguments, "--checkpoint", *checkpoints]) == 1
         return capsys.readouterr().err
 
-    assert "has no encoder" in refused("--serve", checkpoints=(checkpoint, alone))
+    assert "has no encoder" in refused("--serve", checkpoints=(alone,))
     assert "nowhere.pt" in refused("--serve", checkpoints=(str(tmp_path / "nowhere.pt"),))
     assert "expected at most 10 with --serve" in refused("--serve", "--steps", "11")
     write_directions([Direction("wide", np.ones(7), "W")], tmp_path / "wide.npz")
