@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import add_command, add_computing, failed, integer, prepare_jax, say
+from restyle_jax.demo import MOST_STEPS
 from restyle_jax.jobs.workdir import model_in
 
 DEMO = """\
@@ -25,9 +26,6 @@ examples:
   restyle demo --checkpoint restyle_e4e_ffhq_encode.pt --input photos --direction smile.pt --output demo
   restyle demo --checkpoint runs/avatars runs/e4e --serve
 """
-
-
-MOST_STEPS = 10  # that the served page offers
 
 
 def add_demo(commands: Any) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.themes import Default
 
 from data_pipelines.folder import IMAGE_EXTENSIONS, ImageError, read_photo
+from restyle_jax.demo import MOST_STEPS
 from restyle_jax.demo.live import Live
 from restyle_jax.demo.studio import small
 from restyle_jax.ops.images import to_bytes
 
-MOST_STEPS = 10
 NO_RESULTS = (None, [], None, None)  # of another picture or model
 
 INTRODUCTION = (
@@ -126,7 +127,7 @@ def open_page(blocks: gr.Blocks, host: str, port: int | None) -> str:
         prevent_thread_lock=True,
         quiet=True,
         footer_links=[],
-        theme=gr.themes.Default(font="system-ui", font_mono="monospace"),
+        theme=Default(font="system-ui", font_mono="monospace"),
         css=STYLE,
     )
     return address
