@@ -36,10 +36,11 @@ STYLE = """
 .picture img { width: 100% !important; height: 100% !important; object-fit: contain !important; }
 .grid-wrap { min-height: 0 !important; max-height: none !important; }
 .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
-#gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)) !important; }
+#gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)) !important; }
 .thumbnail-item { aspect-ratio: auto !important; height: auto !important; }
 .thumbnail-item img { aspect-ratio: 1; height: auto !important; }
-.caption-label { position: static !important; max-width: none !important; border: none !important; text-align: center !important; }
+.caption-label { position: static !important; max-width: none !important; border: none !important;
+  padding: .2rem 0 !important; text-align: center !important; }
 #gallery { min-height: 11rem; }
 """
 
