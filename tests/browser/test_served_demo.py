@@ -49,7 +49,7 @@ def address(tmp_path: Path) -> Iterator[str]:
             assert found.startswith("http://127.0.0.1:"), (tmp_path / "errors").read_text()
             yield found
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=PATIENCE) == 0
+            assert process.wait(timeout=PATIENCE / 1000) == 0
         finally:
             process.kill()
     assert "Traceback" not in (tmp_path / "errors").read_text()
