@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from restyle_jax.commands.arguments import add_checkpoint, add_command, add_computing, integer, prepare_jax, say
+from restyle_jax.commands.arguments import add_command, add_computing, failed, integer, prepare_jax, say
+from restyle_jax.demo import MOST_STEPS
 from restyle_jax.jobs.workdir import model_in
 
 DEMO = """\
@@ -16,16 +17,28 @@ Without --input it inverts drawn avatars; a checkpoint for photos needs photos. 
 --direction it edits along the principal components of random codes. For a checkpoint without
 encoder what needs inversions is left out. An earlier page in DIR is replaced.
 
+With --serve there is a page to try things on instead, until Ctrl-C: choose or upload a picture,
+a model and a number of steps, and edit the result with sliders. It prints its address, which
+only this machine can reach. It needs `pip install 'restyle_jax[demo]'`.
+
 examples:
   restyle demo --checkpoint runs/avatars --output demo
   restyle demo --checkpoint restyle_e4e_ffhq_encode.pt --input photos --direction smile.pt --output demo
+  restyle demo --checkpoint runs/avatars runs/e4e --serve
 """
 
 
 def add_demo(commands: Any) -> None:
     """Declare `restyle demo`."""
     demo = add_command(commands, "demo", "show what a checkpoint does, on one web page", DEMO, _demo)
-    add_checkpoint(demo, "any checkpoint with a generator")
+    demo.add_argument(
+        "--checkpoint",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="CKPT",
+        help="any checkpoint with a generator, or a name of `restyle zoo`; several to choose from with --serve",
+    )
     demo.add_argument(
         "--input",
         nargs="+",
@@ -34,10 +47,19 @@ def add_demo(commands: Any) -> None:
         metavar="FILE_OR_DIR",
         help="photos and folders of photos, of which the first 8 are shown (default: drawn avatars)",
     )
+    kind = demo.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--output", type=Path, metavar="DIR", help="a new folder, or one of an earlier demo")
+    kind.add_argument("--serve", action="store_true", help="open a page to try things on, until Ctrl-C")
     demo.add_argument(
-        "--output", required=True, type=Path, metavar="DIR", help="a new folder, or one of an earlier demo"
+        "--port", type=integer(1, 65535), metavar="P", help="of --serve (default: the first free one from 7860)"
     )
-    demo.add_argument("--steps", type=integer(1), default=5, metavar="N", help="refinement steps (default: 5)")
+    demo.add_argument(
+        "--steps",
+        type=integer(1),
+        default=5,
+        metavar="N",
+        help=f"refinement steps; with --serve those that are chosen at first, at most {MOST_STEPS} (default: 5)",
+    )
     demo.add_argument(
         "--direction",
         nargs="+",
@@ -51,10 +73,14 @@ def add_demo(commands: Any) -> None:
 
 def _demo(parsed: argparse.Namespace) -> int:
     prepare_jax(parsed)
+    if parsed.serve:
+        return _serve(parsed)
     from restyle_jax.demo.demo import DemoOptions, make_demo
 
+    if len(parsed.checkpoint) > 1:
+        return failed(f"--checkpoint has {len(parsed.checkpoint)} values, expected one; --serve takes several")
     options = DemoOptions(
-        checkpoint=model_in(parsed.checkpoint),
+        checkpoint=model_in(parsed.checkpoint[0]),
         inputs=parsed.input,
         steps=parsed.steps,
         directions=parsed.direction,
@@ -62,4 +88,18 @@ def _demo(parsed: argparse.Namespace) -> int:
         dtype=parsed.dtype,
     )
     print(make_demo(parsed.output, options, say))
+    return 0
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from restyle_jax.demo.serve import ServeError, serve
+
+    if parsed.steps > MOST_STEPS:
+        return failed(f"--steps is {parsed.steps}, expected at most {MOST_STEPS} with --serve")
+    models = {str(path): model_in(path) for path in parsed.checkpoint}
+    settings = {"inputs": parsed.input, "steps": parsed.steps, "port": parsed.port, "dtype": parsed.dtype, "say": say}
+    try:
+        serve(models, parsed.direction, **settings)
+    except ServeError as error:
+        return failed(str(error))
     return 0

@@ -96,7 +96,7 @@ class Studio:
         with self.watch.timed("making pictures of codes"):
             for chunk, kept in _chunks(codes, self.batch_size):
                 pixels = make(chunk) if make else synthesise(self.model, chunk, batch_size=self.batch_size)
-                made += [_small(picture) for picture in to_bytes(cropped(self.model, pixels[:kept]))]
+                made += [small(picture) for picture in to_bytes(cropped(self.model, pixels[:kept]))]
                 self.bar.update(kept)
         return made
 
@@ -109,7 +109,8 @@ def _chunks(rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
         yield np.resize(chunk, (size, *chunk.shape[1:])), len(chunk)
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
+def small(picture: np.ndarray) -> np.ndarray:
+    """u8[h, w, 3] at most SHOWN_SIDE large, of the same shape."""
     image = Image.fromarray(picture)
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
