@@ -53,14 +53,14 @@ def encoder_flops(config: ImageEncoderConfig, height: int, width: int) -> int:
     if isinstance(config, StyleTransformerConfig):
         return 2 * (total + _decoder_macs(config, maps))
     stacks = zip(config.levels, maps[:-4:-1], strict=True) if config.pyramid else [(config.num_styles, maps[-1])]
-    dim = config.style_dim
+    dim = config.head_channels
     for level, (heads, (rows, columns, channels)) in enumerate(stacks):
         if channels != dim:  # lateral or projecting 1x1 convolution
             total += rows * columns * channels * dim
         for _ in range(config.head_convs + level):
             rows, columns = -(-rows // 2), -(-columns // 2)
             total += heads * rows * columns * 9 * dim * dim
-        total += heads * dim * dim
+        total += heads * dim * config.style_dim
     return 2 * total
 
 

@@ -3,9 +3,9 @@ or the published ones."""
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from restyle_jax import zoo
 from restyle_jax.checkpoints.alone import load_alone, save_alone
 from restyle_jax.checkpoints.native import IDENTITY, PERCEPTUAL
 from restyle_jax.checkpoints.networks import OptionalPath, load_face, load_lpips
@@ -46,7 +46,7 @@ def load_identity(path: OptionalPath) -> FaceNetwork | IdentityNetwork:
 
     Raises CheckpointError as `load_own_identity` or `networks.load_face`.
     """
-    return load_own_identity(path) if path and Path(path).is_dir() else load_face(path)
+    return load_own_identity(path) if path and zoo.is_directory(path) else load_face(path)
 
 
 def load_perceptual(net: NetName, trunk: OptionalPath, linear: OptionalPath) -> LPIPS | PerceptualNetwork:
@@ -54,6 +54,6 @@ def load_perceptual(net: NetName, trunk: OptionalPath, linear: OptionalPath) -> 
 
     Raises CheckpointError as `load_own_perceptual` or `networks.load_lpips`.
     """
-    if trunk and Path(trunk).is_dir():
+    if trunk and zoo.is_directory(trunk):
         return load_own_perceptual(trunk)
     return load_lpips(net, trunk, linear)

@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from restyle_jax import zoo
 from restyle_jax.checkpoints.modules import NETWORKS, Blueprint, flat_arrays
 from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.convert import engine, reader
@@ -49,11 +50,12 @@ CONFIGS = {"discriminator": DiscriminatorConfig} | {role: config for role, (conf
 
 
 def own_directory(path: str | os.PathLike[str]) -> Path | None:
-    """The directory of our format that `path` means (itself, or either file in it), or None if it is another kind of file.
+    """The directory of our format that `path` means (itself, either file in it, or the name of a shipped model), or None if it is
+    another kind of file.
 
-    Raises CheckpointError for a directory that is not of our format.
+    Raises CheckpointError for a directory that is not of our format, and see `zoo.resolve`.
     """
-    path = Path(path)
+    path = zoo.resolve(path)
     if path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file():
         path = path.parent
     if not path.is_dir():
@@ -229,6 +231,8 @@ def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], 
         fresh.mkdir()
         save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, fresh / WEIGHTS)
         (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        # safetensors lets the owner alone read the file, but groups share runs, and packages are installed for others.
+        (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)
         if directory.exists():
             directory.rename(Path(scratch) / "old")
         fresh.rename(directory)

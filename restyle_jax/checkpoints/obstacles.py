@@ -40,6 +40,7 @@ def _restyle_obstacles(model: Model) -> list[str]:
     reasons = _decoder_obstacles(generator, model.geometry)
     fixed = {
         "numbers per style of the encoder": (encoder.style_dim, STYLE_DIM),
+        "channels inside the style heads": (encoder.head_channels, STYLE_DIM),
         "channels in the first stage of the trunk": (encoder.width, TRUNK_WIDTH),
         "convolutions per coarse head": (encoder.head_convs, HEAD_CONVS),
         "style heads": (encoder.num_styles, generator.num_styles),

@@ -221,6 +221,7 @@ def _describe_config_of_encoder(config: ImageEncoderConfig) -> dict[str, Any]:
         "in_channels": config.in_channels,
         "num_styles": config.num_styles,
         "style_dim": config.style_dim,
+        "head_width": config.head_channels,
         "width": config.width,
     }
 

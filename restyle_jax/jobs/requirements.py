@@ -8,6 +8,7 @@ from typing import Literal
 from data_pipelines.folder import ImageError
 from data_pipelines.preparation import NEEDS_PAIRS, Preparation
 from data_pipelines.source import Source, open_split
+from restyle_jax import zoo
 from restyle_jax.checkpoints.networks import FACE, LINEAR, MOCO, TRUNKS, Published, from_zoo, located
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.train.config import EncoderTraining
@@ -71,11 +72,15 @@ def preparation(config: EncoderTraining) -> Preparation:
 
 
 def _missing_files(config: EncoderTraining) -> Iterator[tuple[str, str]]:
-    if config.checkpoint and not config.checkpoint.exists():
-        yield "checkpoint", f"{config.checkpoint}: there is no such file or folder. Check the path."
+    if config.checkpoint:
+        try:
+            if not zoo.resolve(config.checkpoint).exists():
+                yield "checkpoint", f"{config.checkpoint}: there is no such file or folder. Check the path."
+        except CheckpointError as error:
+            yield "checkpoint", str(error)
     for name, published in _needed(config):
         path: Path | None = getattr(config, name)
-        if name in DIRECTORIES and path is not None and path.is_dir():
+        if name in DIRECTORIES and path is not None and zoo.is_directory(path):
             continue  # of our format, or the folder of a training run
         try:
             located(path, published)
@@ -92,7 +97,7 @@ def _needed(config: EncoderTraining) -> Iterator[tuple[str, Published]]:
         yield "trunk_weights", FACE if config.trunk == "irse50" else RESNETS.get(config.trunk, unknown)
     if config.lpips or config.lpips_crop:
         yield "lpips_trunk_weights", TRUNKS[config.lpips_net]
-        if not (config.lpips_trunk_weights and config.lpips_trunk_weights.is_dir()):
+        if not (config.lpips_trunk_weights and zoo.is_directory(config.lpips_trunk_weights)):
             yield "lpips_linear_weights", LINEAR[config.lpips_net]
     if config.identity:
         yield "identity_weights", FACE

@@ -30,7 +30,7 @@ class EncoderConfig:
     trunk: kind and depth of the residual network.
     num_styles: K, 2 log2(R) - 2 for a StyleGAN2 generator with images of R x R.
     in_channels: 6 for ReStyle (input and current reconstruction), 3 for pSp and e4e, 1 or 19 for sketches or label maps.
-    style_dim: width of the heads and of a style.
+    style_dim: width of a style. head_width: channels inside the heads; None makes them as wide as a style, as published.
     width: channels of the first group of the trunk.
     head_convs: number of stride-2 convolutions between the last map of the trunk and a style; the middle and the fine
         level of the pyramid have one and two more. Height and width of an image may be anything up to
@@ -44,16 +44,22 @@ class EncoderConfig:
     style_dim: int = 512
     width: int = 64
     head_convs: int = 4
+    head_width: int | None = None
 
     def __post_init__(self):
         for name, known in (("head", HEADS), ("trunk", TRUNKS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; there is " + ", ".join(known))
-        if self.num_styles < 1 or self.head_convs < 1:
+        if self.num_styles < 1 or self.head_convs < 1 or self.head_channels < 1:
             raise ValueError(
-                f"an encoder needs at least one style and one convolution per head, "
-                f"but num_styles={self.num_styles}, head_convs={self.head_convs}"
+                f"an encoder needs at least one style, and one convolution and one channel per head, "
+                f"but num_styles={self.num_styles}, head_convs={self.head_convs}, head_width={self.head_width}"
             )
+
+    @property
+    def head_channels(self) -> int:
+        """Channels inside the heads."""
+        return self.style_dim if self.head_width is None else self.head_width
 
     @property
     def pyramid(self) -> bool:
@@ -83,6 +89,11 @@ class EncoderConfig:
         return trunk_config(self.trunk, self.in_channels, self.width)
 
 
+def head_convs(side: int) -> int:
+    """The least number of convolutions of a head, `EncoderConfig.head_convs`, for images whose larger side is `side`; 4 for 256."""
+    return max(1, (side - 1).bit_length() - 4)
+
+
 HEADS = ("backbone", "progressive", "fpn", "fpn_progressive")
 
 # Head and trunk of the official classes, by the name that their checkpoints carry in opts["encoder_type"]: the six of
@@ -107,13 +118,14 @@ class Encoder(nnx.Module):
         self.trunk = make_trunk(trunk, dtype=dtype, rngs=rngs)
 
         def pointwise(channels: int) -> nnx.Conv:
-            return conv(channels, config.style_dim, 1, use_bias=True, dtype=dtype, rngs=rngs)
+            return conv(channels, config.head_channels, 1, use_bias=True, dtype=dtype, rngs=rngs)
 
         def heads(level: int, count: int) -> StyleHeads:
-            return StyleHeads(count, config.style_dim, config.head_convs + level, dtype=dtype, rngs=rngs)
+            sizes = (config.head_channels, config.style_dim, config.head_convs + level)
+            return StyleHeads(count, *sizes, dtype=dtype, rngs=rngs)
 
-        narrow = trunk.channels[-1] == config.style_dim
-        self.project = None if narrow else pointwise(trunk.channels[-1])
+        equal = trunk.channels[-1] == config.head_channels
+        self.project = None if equal else pointwise(trunk.channels[-1])
         if config.pyramid:
             coarse, middle, fine = config.levels
             self.coarse = heads(0, coarse)

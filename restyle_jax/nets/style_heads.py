@@ -67,23 +67,31 @@ class StackedConv(nnx.Module):
 class StyleHeads(nnx.Module):
     """K heads with stacked parameters: stride-2 convolutions down to a single position, then an equalised linear layer.
 
-    K times upstream's GradualStyleBlock (`models/encoders/map2style.py`). Its LeakyReLU has slope 0.01.
+    K times upstream's GradualStyleBlock (`models/encoders/map2style.py`), in which a style is as wide as the maps before it. Its
+    LeakyReLU has slope 0.01.
     """
 
     def __init__(
-        self, count: int, features: int, num_convs: int, *, dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs
+        self,
+        count: int,
+        features: int,
+        style_dim: int,
+        num_convs: int,
+        *,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
     ):
         self.convs = nnx.List([StackedConv(count, features, dtype=dtype, rngs=rngs) for _ in range(num_convs)])
 
         @nnx.split_rngs(splits=count)
         @nnx.vmap
         def stacked_linear(rngs: nnx.Rngs) -> EqualDense:
-            return EqualDense(features, features, dtype=dtype, rngs=rngs)
+            return EqualDense(features, style_dim, dtype=dtype, rngs=rngs)
 
         self.linear = stacked_linear(rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [B, H, W, C] with H, W <= 2**num_convs -> styles [B, K, C]."""
+        """x: [B, H, W, features] with H, W <= 2**num_convs -> styles [B, K, style_dim]."""
         for conv in self.convs:
             x = leaky_relu(conv(x), 0.01)
         # By hand rather than by nnx.vmap, which refuses modules from outside a lax.scan.

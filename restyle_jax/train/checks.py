@@ -1,5 +1,6 @@
 """What is wrong with a training configuration that can be said without opening a file."""
 
+from restyle_jax import zoo
 from restyle_jax.train import fields
 from restyle_jax.train.config import EncoderTraining, Run
 
@@ -7,7 +8,7 @@ from restyle_jax.train.config import EncoderTraining, Run
 AT_LEAST = {
     **dict.fromkeys(("batch_size", "test_batch_size", "micro_batches", "max_steps", "keep", "workers"), 1),
     **dict.fromkeys(("log_every", "image_every", "eval_every", "save_every", "progressive_every", "r1_every"), 1),
-    **dict.fromkeys(("in_channels", "height", "width", "steps_per_image"), 1),
+    **dict.fromkeys(("in_channels", "trunk_width", "head_width", "height", "width", "steps_per_image"), 1),
     **dict.fromkeys(("max_unreadable", "seed", "top", "progressive_start", "r1", "pool_size", "learning_rate"), 0),
     **dict.fromkeys(("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta"), 0),
     "discriminator_learning_rate": 0,
@@ -77,7 +78,7 @@ def _contradictions(config: EncoderTraining) -> list[str]:
     if not any(getattr(config, name) for name in LOSSES):
         wrong.append(f"{', '.join(LOSSES)}: found 0 for all, expected a loss that compares pictures")
     # A directory holds an identity network of ours, which says itself which size it takes.
-    own = config.identity_weights is not None and config.identity_weights.is_dir()
+    own = config.identity_weights is not None and zoo.is_directory(config.identity_weights)
     for name in ("l2_crop", "lpips_crop") if own else ("identity", "l2_crop", "lpips_crop"):
         if getattr(config, name) and (config.height, config.width) != (FACE_SIZE, FACE_SIZE):
             wrong.append(

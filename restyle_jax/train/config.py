@@ -55,6 +55,8 @@ class EncoderTraining(Run):
         its generator if `generator` is not given); the counters and the optimiser start anew.
     head, trunk, in_channels: see `nets.encoders.EncoderConfig`, and for "style_transformer" `nets.style_transformer`; 6 channels
         refine, any other number is a single pass.
+    trunk_width, head_width: channels of the first group of a new trunk, 64 in all published ones, and inside new style heads,
+        where none means those of a style, as published.
     trunk_weights: IR-SE50 face network or torchvision ResNet to start the trunk from; None starts from random weights.
     extra_channels: how its input layer is extended to more channels; "fresh" does not take it from the file at all.
     task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
@@ -84,6 +86,8 @@ class EncoderTraining(Run):
     head: Literal["backbone", "progressive", "fpn", "fpn_progressive", "style_transformer"] = "backbone"
     trunk: Literal["irse50", "irse100", "irse152", "resnet18", "resnet34", "resnet50"] = "irse50"
     in_channels: int = 6
+    trunk_width: int = 64
+    head_width: int | None = None
     trunk_weights: Path | None = None
     extra_channels: Literal["normal", "zero", "copy", "fresh"] = "normal"
     task: Literal["inversion", "sketch", "segmentation", "super_resolution", "frontalise"] = "inversion"
@@ -134,12 +138,14 @@ class EncoderTraining(Run):
         return Geometry(self.height, self.width, self.top)
 
     def encoder(self, num_styles: int, style_dim: int = 512, mapping_layers: int = 8) -> "ImageEncoderConfig":
-        """The encoder for a generator with `num_styles` styles; a Style Transformer has a mapping network like the generator's."""
-        from restyle_jax.nets.encoders import EncoderConfig
+        """The encoder for a generator with `num_styles` styles: its heads have as many convolutions as its pictures need, and a
+        Style Transformer a mapping network like the generator's."""
+        from restyle_jax.nets.encoders import EncoderConfig, head_convs
         from restyle_jax.nets.style_transformer import StyleTransformerConfig
 
         if self.head == "style_transformer":
             return StyleTransformerConfig(
-                num_styles, self.in_channels, self.trunk, style_dim, mapping_layers=mapping_layers
+                num_styles, self.in_channels, self.trunk, style_dim, self.trunk_width, mapping_layers=mapping_layers
             )
-        return EncoderConfig(self.head, self.trunk, num_styles, self.in_channels, style_dim)
+        heads = head_convs(max(self.height, self.width)), self.head_width
+        return EncoderConfig(self.head, self.trunk, num_styles, self.in_channels, style_dim, self.trunk_width, *heads)

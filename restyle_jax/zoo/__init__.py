@@ -1,9 +1,11 @@
 """Models by name: what there is, under which licence, and where its file must lie. Nothing is ever downloaded.
 
     [entry.name for entry in zoo.list()]
-    model = restyle_jax.load("official/restyle-psp-ffhq")
+    model = restyle_jax.load("avatars64/restyle-psp")
 
-The published files are kept by their authors. Get one by hand and put it into `folder()`, under the name that its entry says.
+Those of drawn faces, "avatars64/...", were trained with this software and are part of the package; experiments/avatars makes them
+again. The published files are kept by their authors. Get one by hand and put it into `folder()`, under the name that its entry
+says.
 """
 
 import difflib
@@ -11,10 +13,12 @@ import os
 from pathlib import Path
 
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.zoo import official, shipped
 from restyle_jax.zoo.entry import Entry, checked, folder
-from restyle_jax.zoo.official import ENTRIES
 
-__all__ = ["Entry", "find", "folder", "list", "resolve"]
+__all__ = ["Entry", "find", "folder", "is_directory", "list", "resolve"]
+
+ENTRIES = (*shipped.ENTRIES, *official.ENTRIES)
 
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
 _FAMILIES = {name.partition("/")[0] for name in _BY_NAME}
@@ -41,10 +45,16 @@ def find(name: str) -> Entry:
 def resolve(path: str | os.PathLike[str]) -> Path:
     """The file that is meant: `path` itself, or where the model lies whose name it is.
 
-    Only what begins like a name of the zoo ("official/...") is taken for one, and only if there is no such path. Raises
-    CheckpointError for an unknown name, and if the file is not there (it says where to get it, under which licence, and where
-    to put it) or is not the published one.
+    Only what begins like a name of the zoo ("official/...", "avatars64/...") is taken for one, and only if there is no such path.
+    Raises CheckpointError for an unknown name, and if the file is not there (it says where to get it, under which licence, and
+    where to put it) or is not the published one.
     """
     path = Path(path)
     name = path.as_posix()
     return path if name.partition("/")[0] not in _FAMILIES or path.exists() else checked(find(name))
+
+
+def is_directory(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a directory, or the name of a shipped model that is one: as networks are that we train ourselves."""
+    entry = _BY_NAME.get(Path(path).as_posix())
+    return Path(path).is_dir() or (entry is not None and entry.path.is_dir())

@@ -15,13 +15,14 @@ class Entry:
     Attributes:
         name: in full, such as "official/restyle-psp-ffhq".
         what: a phrase that says what it is.
-        file: the name of its file in `folder()`.
+        file: the name of its file in `folder()`; of a shipped model its file or directory beside this one.
         page, place: the web page where people get it, and what to look for there.
         licence: of the weights as far as their authors say it, otherwise of the code that they came with.
         resolution: of its pictures in pixels, the larger side; None for what makes none.
         sha256: of the file in hexadecimal, the whole of it or its first digits (as in torchvision's file names); None if it is
             not known.
         size: of the file in bytes, None if it is not known.
+        shipped: whether it is part of this package.
     """
 
     name: str
@@ -33,11 +34,24 @@ class Entry:
     resolution: int | None = None
     sha256: str | None = None
     size: int | None = None
+    shipped: bool = False
 
     @property
     def path(self) -> Path:
-        """Where its file must lie."""
-        return folder() / self.file
+        """Where its file lies, or must lie."""
+        return (Path(__file__).parent if self.shipped else folder()) / self.file
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine has it."""
+        return self.path.is_file() or (self.shipped and self.path.is_dir())
+
+    @property
+    def card(self) -> Path | None:
+        """What is to be known of a shipped model: data, command, date, hardware, time, measurements, limits."""
+        if not self.shipped:
+            return None
+        return self.path / "card.md" if self.path.is_dir() else self.path.with_suffix(".md")
 
     @property
     def where(self) -> str:
@@ -53,7 +67,7 @@ def folder() -> Path:
 def checked(entry: Entry) -> Path:
     """The file of a model. Raises CheckpointError if it is not there, or is not the published one."""
     path = entry.path
-    if not path.is_file():
+    if not entry.here:
         raise CheckpointError.explain(
             entry.name,
             found=f"no file {path}",

@@ -13,11 +13,12 @@ from jax import lax
 from restyle_jax.checkpoints.sizes import encoder_table
 from restyle_jax.convert.tables.encoders import heads as heads_table
 from restyle_jax.nets import style_heads
-from restyle_jax.nets.encoders import HEADS, OFFICIAL, Encoder, EncoderConfig
+from restyle_jax.nets.encoders import HEADS, OFFICIAL, Encoder, EncoderConfig, head_convs
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet, ResNetConfig
 from restyle_jax.nets.style_heads import StackedConv, StyleHeads
 from restyle_jax.nets.trunks import TRUNKS, resize_align_corners
+from restyle_jax.train.config import EncoderTraining
 from tests import networks, recipe
 from tests.networks import apply, nchw, nhwc
 
@@ -66,7 +67,7 @@ def _heads(heads: StyleHeads, x: jax.Array) -> jax.Array:
 def test_parity_of_one_style_head():
     weights = {f"styles.0.{key}": value for key, value in recipe.build(networks.manifest("ops/primitives")).items()}
     heads = networks.filled(
-        lambda: nnx.Dict(heads=StyleHeads(1, 512, 4, rngs=nnx.Rngs(0))), heads_table([("heads", 1, 4)]), weights
+        lambda: nnx.Dict(heads=StyleHeads(1, 512, 512, 4, rngs=nnx.Rngs(0))), heads_table([("heads", 1, 4)]), weights
     )["heads"]
     found = apply(heads, _heads, jnp.asarray(nhwc(recipe.latent("ops/f", (2, 512, 16, 16)))))
     networks.assert_parity({"map2style": found[:, 0]}, "ops/primitives", BOUND)
@@ -110,7 +111,7 @@ def test_official_parameter_counts_of_the_parts():
     assert num_parameters(lambda: IRSE(IRSEConfig(in_channels=3), rngs=nnx.Rngs(0))) == 30_950_080
     assert num_parameters(lambda: ResNet(ResNetConfig(in_channels=6), rngs=nnx.Rngs(0))) == 21_294_144
     for convs, expected in {4: 9_701_888, 5: 12_061_696, 6: 14_421_504}.items():
-        assert num_parameters(lambda convs=convs: StyleHeads(1, 512, convs, rngs=nnx.Rngs(0))) == expected
+        assert num_parameters(lambda convs=convs: StyleHeads(1, 512, 512, convs, rngs=nnx.Rngs(0))) == expected
 
 
 def test_torchvision_parameter_counts_of_the_other_depths():
@@ -156,6 +157,16 @@ def test_shapes_of_every_head(head: str):
     assert output_shape((192, 256), head=head, style_dim=128) == (2, 18, 128)
     assert output_shape((50, 31), head=head, num_styles=5, style_dim=24) == (2, 5, 24)
     assert output_shape((512, 16), head=head, num_styles=1, style_dim=128, head_convs=5) == (2, 1, 128)
+    assert output_shape((64, 64), head=head, num_styles=8, style_dim=24, head_convs=2, head_width=8) == (2, 8, 24)
+
+
+@pytest.mark.parametrize(("side", "convs"), [(16, 1), (32, 1), (33, 2), (64, 2), (192, 4), (256, 4), (257, 5)])
+def test_heads_have_as_many_convolutions_as_pictures_need(side: int, convs: int):
+    assert head_convs(side) == convs
+    wanted = EncoderTraining(head="fpn", trunk="resnet18", trunk_width=12, height=side // 2, width=side)
+    encoder = wanted.encoder(8, 32)
+    assert encoder == EncoderConfig("fpn", "resnet18", 8, 6, style_dim=32, width=12, head_convs=convs)
+    assert encoder.max_size >= side
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
@@ -266,7 +277,7 @@ def test_gradient_of_a_trunk_in_train_mode_is_its_slope(make):
 
 
 def test_gradient_of_the_heads_is_their_slope():
-    heads = drawn(lambda: StyleHeads(3, 8, 2, rngs=nnx.Rngs(0)))
+    heads = drawn(lambda: StyleHeads(3, 8, 8, 2, rngs=nnx.Rngs(0)))
     assert_gradient_is_slope(heads, lambda heads: heads(image(2, 4, 4, 8)))
 
 
