@@ -70,7 +70,7 @@ def logarithmic(label: str, values: Sequence[float]) -> Axis:
     return Axis(label, low, high, [(tick, f"{tick:g}") for tick in shown], log=True)
 
 
-def numbers(label: str, last: int, first: int = 0) -> Axis:
+def whole_numbers(label: str, last: int, first: int = 0) -> Axis:
     """A linear axis of whole numbers; with more than ten, some are left out."""
     every = max(1, math.ceil((last - first) / 10))
     return Axis(label, first, last, [(number, str(number)) for number in range(first, last + 1, every)])

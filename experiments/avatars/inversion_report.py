@@ -13,7 +13,7 @@ from experiments.avatars.measure import COARSE, Measured
 from experiments.avatars.tables import table
 from restyle_jax.model import Model, invert
 from restyle_jax.ops.images import to_bytes
-from restyle_jax.plot import COLOURS, Axis, Line, as_file, from_zero, line_plot, logarithmic, numbers
+from restyle_jax.plot import COLOURS, Axis, Line, as_file, from_zero, line_plot, logarithmic, whole_numbers
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
 MEASURES = ("l2", "perceptual", "identity", "delta", "from average")
@@ -180,7 +180,7 @@ def figures(folder: Path, results: Mapping[str, Any], measured: Mapping[str, Mea
     count = results["settings"]["pictures"]
     plot = line_plot(
         f"L2 by refinement step, means over {count} held-out avatars",
-        numbers("step", longest, 1),
+        whole_numbers("step", longest, 1),
         from_zero("L2", highest),
         lines,
     )

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from restyle_jax.plot import Line, from_zero, line_plot, numbers
+from restyle_jax.plot import Line, from_zero, line_plot, whole_numbers
 
 
 def error_curve(errors: np.ndarray) -> str:
@@ -14,7 +14,7 @@ def error_curve(errors: np.ndarray) -> str:
     `grid`, `each`, `mean` and `mark` of the page.
     """
     mean = errors.mean(axis=0).tolist()
-    steps = numbers("step", errors.shape[1] - 1)
+    steps = whole_numbers("step", errors.shape[1] - 1)
     steps = dataclasses.replace(steps, ticks=[(0, "average"), *steps.ticks[1:]])
     lines = [Line(list(enumerate(each.tolist())), kind="each") for each in errors]
     lines.append(Line(list(enumerate(mean)), marks=True, kind="mean"))

@@ -42,5 +42,5 @@ def options(folder: Path) -> list[str]:
     named = {name: folder / name for name in ("perceptual", "identity", "attributes")}
     named |= {"direction": folder / "smile.npz"}
     for name, (seed, channels) in ENCODERS.items():
-        named[name] = tiny.checkpoint(seed, resolution=SIZE, in_channels=channels)
+        named[name] = tiny.checkpoint(seed, in_channels=channels)
     return [text for name, path in named.items() for text in (f"--{name}", str(path))]
