@@ -16,7 +16,7 @@ from tests.experiments.avatars import SIZE, options
 def named(tmp_path: Path) -> list[str]:
     """Options of the program; four pictures to train on and two others."""
     for split, count in (("train", 4), ("test", 2)):
-        source = AvatarSource(split, count, SIZE)
+        source = AvatarSource(split, count, SIZE)  # pyright: ignore[reportArgumentType]
         (tmp_path / "data" / split).mkdir(parents=True)
         for i in range(count):
             source.open(i)[0].save(tmp_path / "data" / split / source.name(i))

@@ -216,7 +216,7 @@ def test_a_table_keeps_small_numbers():
         (("--e4e", "none"), "none"),
         (("--attribute", "height"), "attribute 'height': expected one of"),
         (("--perceptual", "identity"), "perceptual"),
-        (("--direction", "S"), "found: a direction in S"),
+        (("--direction", "S"), "found a direction in S; expected one in W or W+"),
     ],
 )
 def test_what_does_not_fit_is_said(named: list[str], tmp_path: Path, changed: tuple[str, str], message: str):
