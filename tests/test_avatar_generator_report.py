@@ -9,7 +9,7 @@ from flax import nnx
 from PIL import Image
 
 import restyle_jax
-from experiments.avatar_generator_report import main
+from experiments.avatars.generator_report import main
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.jobs.train_attributes import avatar_attributes
 from restyle_jax.nets.attributes import AttributeNetwork

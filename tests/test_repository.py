@@ -41,7 +41,7 @@ ARROWS = {
             "restyle_jax.metrics",
             "restyle_jax.losses",
         ),
-        *("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.viz"),
+        *("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.viz", "restyle_jax.zoo"),
     ),
     "restyle_jax.viz": (),
     "data_pipelines": (),

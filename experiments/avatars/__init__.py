@@ -1,1 +1,1 @@
-"""What is trained and measured for the models of avatars that come with the package."""
+"""Drawn faces: how each model of the zoo is made, and what the models can do."""

@@ -19,7 +19,7 @@ def load_attributes(path: str | os.PathLike[str]) -> AttributeNetwork:
 
     Raises CheckpointError if there is none, it is damaged or of another kind, listing everything that does not fit.
     """
-    remedy = "train one with experiments/avatar_attributes.py, and give the folder best/ of that run"
+    remedy = "train one with experiments/avatars/attributes.py, and give the folder best/ of that run"
     network = load_alone(ATTRIBUTES, path, remedy=remedy)
     assert isinstance(network, AttributeNetwork)
     return network

@@ -27,7 +27,7 @@ def save_perceptual(network: PerceptualNetwork, metadata: Mapping[str, Any], dir
 
 def load_own_identity(path: str | os.PathLike[str]) -> IdentityNetwork:
     """The identity network in a directory of our format. Raises CheckpointError as `load_alone`."""
-    remedy = "train one with experiments/avatar_identity.py, and give the folder best/ of that run"
+    remedy = "train one with experiments/avatars/identity.py, and give the folder best/ of that run"
     network = load_alone(IDENTITY, path, remedy=remedy)
     assert isinstance(network, IdentityNetwork)
     return network
@@ -35,7 +35,7 @@ def load_own_identity(path: str | os.PathLike[str]) -> IdentityNetwork:
 
 def load_own_perceptual(path: str | os.PathLike[str]) -> PerceptualNetwork:
     """The perceptual network in a directory of our format. Raises CheckpointError as `load_alone`."""
-    remedy = "make one with experiments/avatar_perceptual.py, and give the folder that it wrote"
+    remedy = "make one with experiments/avatars/perceptual.py, and give the folder that it wrote"
     network = load_alone(PERCEPTUAL, path, remedy=remedy)
     assert isinstance(network, PerceptualNetwork)
     return network

@@ -21,7 +21,7 @@ generator. `restyle edit --direction FILE --component N` takes the Nth direction
 
 SCORED = """\
 How much of the attribute a random code has is read off its picture by --attributes (a network
-that experiments/avatar_attributes.py trains; NAME is one of its numbers, or a value such as
+that experiments/avatars/attributes.py trains; NAME is one of its numbers, or a value such as
 glasses=round), or off the code itself by --classifier.
 """
 

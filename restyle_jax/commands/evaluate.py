@@ -22,9 +22,9 @@ values of each, of
   l2, l2_uint8      mean squared error in [-1, 1], before and after rounding to bytes
   psnr, psnr_uint8  10 log10(4 / l2); tables made with 10 log10(2 / l2) are 3.01 dB lower
   lpips             LPIPS v0.1, if both of its files are given; or the distance of a network
-                    made by experiments/avatar_perceptual.py, if its folder is given for the trunk
+                    made by experiments/avatars/perceptual.py, if its folder is given for the trunk
   id                similarity of IR-SE50 face features, if their file is given; or of a network
-                    trained by experiments/avatar_identity.py, if its folder is given instead
+                    trained by experiments/avatars/identity.py, if its folder is given instead
 with the number of pictures, the settings and versions, and what was left out for which reason.
 Pictures are compared at the size of the encoder's input. The test split of --data is used, or all
 pictures of a plain folder. The exit status is 1 if some pictures could not be read.

@@ -148,8 +148,8 @@ def frequencies(network: AttributeNetwork, images: jax.Array | np.ndarray) -> di
     """{choice: {value: share}} in images f32[N, R, R, 3] in [-1, 1]: the means of the probabilities that the network gives.
 
     Not how often a value is the likeliest: where little can be seen, that is always the most frequent one, while these means are
-    right for pictures like those of the training. What the network cannot see (`experiments.attribute_accuracy` tells) has the
-    shares of the training pictures in any others, too.
+    right for pictures like those of the training. What the network cannot see (`experiments.avatars.attribute_accuracy` tells) has
+    the shares of the training pictures in any others, too.
 
     Raises ValueError as `describe`.
     """

@@ -68,8 +68,8 @@ class EncoderTraining(Run):
     l2 ... delta: weights of the losses; a weight of 0 leaves the term and its network out.
     lpips_net: which LPIPS, with the torchvision trunk and the LPIPS v0.1 linear layers read from `lpips_trunk_weights` and
         `lpips_linear_weights`; identity_weights: model_ir_se50.pth; moco_weights: moco_v2_800ep_pretrain.pt. Instead,
-        lpips_trunk_weights and identity_weights may be folders of networks trained here (avatar_perceptual.py,
-        avatar_identity.py), for pictures of their size.
+        lpips_trunk_weights and identity_weights may be folders of networks trained here (experiments/avatars/perceptual.py,
+        experiments/avatars/identity.py), for pictures of their size.
     progressive_start, progressive_every: e4e's schedule: style i is freed at step start + (i - 1) every; None trains all.
     discriminator_learning_rate, r1, r1_every, pool_size: latent discriminator (in use if `adversarial` is not 0).
     discriminator_codes: show it the encoder's codes as they are used ("absolute"), or as ReStyle's code does without w_avg

@@ -106,7 +106,7 @@ def test_damaged_weights_are_named(saved: Path):
 def test_other_kinds_are_told_apart(saved: Path, tmp_path: Path):
     with pytest.raises(rs.CheckpointError, match=r"found a model \(generator, encoder\)") as caught:
         load_attributes(tiny.checkpoint())
-    assert "avatar_attributes.py" in str(caught.value)
+    assert "avatars/attributes.py" in str(caught.value)
     with pytest.raises(rs.CheckpointError, match="found an attribute network"):
         rs.load(saved)
     report = rs.inspect(saved)

@@ -56,10 +56,10 @@ def test_folders_take_the_place_of_published_files(saved: Path):
 def test_other_kinds_are_told_apart(saved: Path):
     with pytest.raises(rs.CheckpointError, match="found an identity network") as caught:
         load_perceptual("alex", saved / "face", None)
-    assert "a perceptual network" in str(caught.value) and "avatar_perceptual.py" in str(caught.value)
+    assert "a perceptual network" in str(caught.value) and "avatars/perceptual.py" in str(caught.value)
     with pytest.raises(rs.CheckpointError, match=r"found a model \(generator, encoder\)") as caught:
         load_identity(tiny.checkpoint())
-    assert "avatar_identity.py" in str(caught.value)
+    assert "avatars/identity.py" in str(caught.value)
     with pytest.raises(rs.CheckpointError, match="found a perceptual network"):
         load_attributes(saved / "distance")
     for folder, what in (("face", "an identity network"), ("distance", "a perceptual network")):

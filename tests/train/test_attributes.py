@@ -13,8 +13,8 @@ import pytest
 
 from data_pipelines.avatars import AvatarSource
 from data_pipelines.drawing.factors import FACTORS
-from experiments import attribute_accuracy
-from experiments.avatar_attributes import config as published
+from experiments.avatars import attribute_accuracy
+from experiments.avatars.attributes import config as published
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.jobs.train_attributes import avatar_attributes, train_attributes

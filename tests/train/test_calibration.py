@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import avatar_perceptual, perceptual_agreement
+from experiments.avatars import perceptual, perceptual_agreement
 from restyle_jax.checkpoints.auxiliary import load_own_perceptual, save_perceptual
 from restyle_jax.train.calibration import RIDGE, calibrate
 from tests.nets.test_attributes import network
@@ -45,13 +45,13 @@ def test_what_cannot_be_fitted_is_refused():
 
 
 def test_a_network_is_made_and_measured(tmp_path: Path):
-    made = avatar_perceptual.calibrated(network(), 80)
+    made = perceptual.calibrated(network(), 80)
     save_perceptual(made, {}, tmp_path / "made")
     again = load_own_perceptual(tmp_path / "made")
     weights = np.concatenate([np.asarray(part[...]) for part in again.weights])
     assert weights.min() >= 0 and weights.max() > 0
     # Two different avatars are half apart, as said.
-    drawn = avatar_perceptual.triplets(avatar_perceptual.AvatarSource("train", 80, 16), seed=0)
+    drawn = perceptual.triplets(perceptual.AvatarSource("train", 80, 16), seed=0)
     images = jnp.asarray(drawn.original, jnp.float32) / 127.5 - 1
     assert float(again(images, jnp.roll(images, 4, axis=0)).mean()) == pytest.approx(0.5, rel=1e-3)
     lines = [line.split() for line in perceptual_agreement.report(again, 60)]

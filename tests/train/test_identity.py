@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import identity_accuracy
-from experiments.avatar_identity import config as published
+from experiments.avatars import identity_accuracy
+from experiments.avatars.identity import config as published
 from restyle_jax.checkpoints.auxiliary import load_identity
 from restyle_jax.jobs.experiment import read_experiment, train
 from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
@@ -121,5 +121,5 @@ def test_impossible_settings_say_what_is_wrong(wrong: dict[str, Any], message: s
 
 
 def test_the_published_setting_is_possible():
-    config = read_experiment(ROOT / "experiments" / "avatar_identity.py", {"temperature": 0.2})
+    config = read_experiment(ROOT / "experiments" / "avatars" / "identity.py", {"temperature": 0.2})
     assert config == dataclasses.replace(published, temperature=0.2) and not problems(published)

@@ -1,6 +1,6 @@
 """How often a perceptual network says which of two distortions of an avatar is the stronger, for avatars that it was not fitted on.
 
-    python -m experiments.perceptual_agreement runs/avatar_perceptual [--pictures 4000]
+    python -m experiments.avatars.perceptual_agreement runs/avatar_perceptual [--pictures 4000]
 
 Takes a minute on one CPU core. One row for each kind of distortion, where both have the same kind and the order is beyond doubt;
 their mean; and pairs of two kinds, where the order is that of the scale in `data_pipelines.distorted_avatars`. Beside the
@@ -14,7 +14,7 @@ import numpy as np
 
 from data_pipelines.avatars import AvatarSource
 from data_pipelines.distorted_avatars import KINDS, triplets
-from experiments.avatar_perceptual import differences
+from experiments.avatars.perceptual import differences
 from restyle_jax.checkpoints.auxiliary import load_own_perceptual
 from restyle_jax.nets.small_perceptual import PerceptualNetwork
 

@@ -1,10 +1,10 @@
 """The identity network of avatars: whether two pictures of 64 px show the same face, for the identity loss of drawn faces.
 
-    restyle train experiments/avatar_identity.py --workdir runs/avatar_identity
+    restyle train experiments/avatars/identity.py --workdir runs/avatar_identity
 
 Hardware: 2 CPU cores, twenty minutes; the pictures are drawn at the start, nothing is downloaded.
 
-Expected result: experiments/RESULTS.md; `python -m experiments.identity_accuracy runs/avatar_identity/best` measures it.
+Expected result: experiments/RESULTS.md; `python -m experiments.avatars.identity_accuracy runs/avatar_identity/best` measures it.
 
 Source of the settings: our own.
 """

@@ -1,6 +1,6 @@
 """How well an identity network tells avatars apart that it was not trained on.
 
-    python -m experiments.identity_accuracy runs/avatar_identity/best [--pictures 2000]
+    python -m experiments.avatars.identity_accuracy runs/avatar_identity/best [--pictures 2000]
 
 Takes ten seconds on one CPU core. All pairs of test pictures are compared, four pictures of each identity, which share the identity
 factors alone; beside the network stand one that was not trained and the pixels themselves. Columns: area under the ROC curve, share

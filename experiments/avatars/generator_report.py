@@ -1,6 +1,6 @@
 """What a generator of avatars has learned: scores beside their floor, attributes, nearest training pictures, a sheet of samples.
 
-    python -m experiments.avatar_generator_report runs/avatars64 --attributes runs/avatar_attributes/best --output report
+    python -m experiments.avatars.generator_report runs/avatars64 --attributes runs/avatar_attributes/best --output report
 
 Prints and writes to `report/`:
   scores.json     FID, KID, precision and recall in the features of the attribute network: of the generator, of an untrained one

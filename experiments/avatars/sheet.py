@@ -1,6 +1,6 @@
 """The contact sheet of the README: avatars of 64 px, and one identity from the front with one factor changed at a time.
 
-    python -m experiments.avatar_sheet [experiments/avatars.png]
+    python -m experiments.avatars.sheet [experiments/avatars.png]
 
 Takes a second on one CPU core. To look at others, change FIRST.
 """

@@ -1,13 +1,13 @@
 """A perceptual distance for avatars of 64 px, in the form of LPIPS: the trunk of the attribute network, with calibrated weights.
 
-    python -m experiments.avatar_perceptual runs/avatar_attributes/best runs/avatar_perceptual [--pictures 10000]
+    python -m experiments.avatars.perceptual runs/avatar_attributes/best runs/avatar_perceptual [--pictures 10000]
 
-Hardware: 2 CPU cores, two minutes. The trunk is that of `experiments/avatar_attributes.py` and stays as it is; what is fitted
+Hardware: 2 CPU cores, two minutes. The trunk is that of `experiments/avatars/attributes.py` and stays as it is; what is fitted
 (`restyle_jax.train.calibration`) is one weight for each of its 256 channels. The pictures are drawn, and distorted in ways
 whose order is known (`data_pipelines.distorted_avatars`). Weights are scaled so that two different avatars are 0.5 apart on
 average: of the size of LPIPS between photos, so that the weights of published losses are a start.
 
-Expected result: experiments/RESULTS.md; `python -m experiments.perceptual_agreement runs/avatar_perceptual` measures it.
+Expected result: experiments/RESULTS.md; `python -m experiments.avatars.perceptual_agreement runs/avatar_perceptual` measures it.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10_000, help="how many training pictures to draw and distort")
     options = parser.parse_args()
     network = calibrated(load_attributes(options.attributes), options.pictures)
-    about = {"kind": "a perceptual network made by experiments/avatar_perceptual.py", "pictures": options.pictures}
+    about = {"kind": "a perceptual network made by experiments/avatars/perceptual.py", "pictures": options.pictures}
     save_perceptual(network, about, options.output)
     print(f"The network is in {options.output}")
 

@@ -1,6 +1,6 @@
 """How well an attribute network sees each factor of avatars that it was not trained on.
 
-    python -m experiments.attribute_accuracy runs/avatar_attributes/best [--pictures 2000]
+    python -m experiments.avatars.attribute_accuracy runs/avatar_attributes/best [--pictures 2000]
 
 Takes ten seconds on one CPU core. Numbers and angles: R2, the share of the variance that is explained (someone who does not look
 reaches 0). Choices: the share of pictures whose value is recognised, what one reaches who always says the most frequent value, and

@@ -1,10 +1,10 @@
 """The attribute network of avatars: which of 51 drawn factors a picture of 64 px has, and features to compare pictures with.
 
-    restyle train experiments/avatar_attributes.py --workdir runs/avatar_attributes
+    restyle train experiments/avatars/attributes.py --workdir runs/avatar_attributes
 
 Hardware: 2 CPU cores, twenty minutes; the pictures are drawn at the start, nothing is downloaded.
 
-Expected result: experiments/RESULTS.md; `python -m experiments.attribute_accuracy runs/avatar_attributes/best` measures it.
+Expected result: experiments/RESULTS.md; `python -m experiments.avatars.attribute_accuracy runs/avatar_attributes/best` measures it.
 
 Source of the settings: our own.
 """
