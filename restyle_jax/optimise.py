@@ -61,17 +61,17 @@ def picture_losses(
     features: tuple[jax.Array, ...],
     geometry: Geometry,
     weights: Weights,
-) -> tuple[jax.Array, jax.Array]:
+) -> jax.Array:
     """What is minimised: the weighted sum of squared error and perceptual distance of each picture.
 
     w: f32[B, K, w_dim]. x: f32[B, height, width, 3] in [-1, 1], and features: what `distance` sees in it; no distance, no such
-    term. Constant noise. Returns (losses f32[B], images f32[B, height, width, 3]).
+    term. Constant noise. Returns f32[B].
     """
     y = geometry.pool(generator.synthesis(w))
     losses = weights.l2 * l2(y, x)
     if distance is not None:
         losses += weights.perceptual * distance.distances(distance.features(y), features).sum(-1)
-    return losses, y
+    return losses
 
 
 def optimise(
@@ -148,7 +148,7 @@ def _descend(graphs, states, descent, x, features, count, weights, learning_rate
     distance = rest[0] if rest else None
 
     def total(w: jax.Array) -> tuple[jax.Array, jax.Array]:
-        losses, _ = picture_losses(generator, distance, w, x, features, geometry, weights)
+        losses = picture_losses(generator, distance, w, x, features, geometry, weights)
         return losses.sum(), losses
 
     def move(descent: _Descent) -> tuple[_Descent, jax.Array]:

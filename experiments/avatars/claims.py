@@ -10,14 +10,15 @@ ERRORS = 2.0  # standard errors that a difference must exceed to count
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence, whether it holds, and the numbers behind it."""
+    """A sentence, whether it holds (None: that was not measured), and the numbers behind it, or the reason."""
 
     text: str
-    holds: bool
+    holds: bool | None
     numbers: str
 
     def __str__(self) -> str:
-        return f"{self.text}: {'holds' if self.holds else 'does not hold'} ({self.numbers})"
+        verdict = {True: "holds", False: "does not hold", None: "not measured"}[self.holds]
+        return f"{self.text}: {verdict} ({self.numbers})"
 
 
 def less(text: str, *pairs: tuple[np.ndarray, np.ndarray]) -> Claim:
