@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data_pipelines.avatars import PICTURES_PER_IDENTITY
 from experiments.avatars import edits
 from experiments.avatars.claims import Claim, falls, less
 from experiments.avatars.measure import COARSE, Measured
@@ -19,7 +20,7 @@ from restyle_jax.viz import GridRow, change_figure, picture_grid
 MEASURES = ("l2", "perceptual", "identity", "delta", "from average")
 KINDS = ("pSp", "e4e")
 STEPS = 5  # N, unless it is said otherwise
-ROWS, CELL = 8, 96  # of the sheet of reconstructions: pictures, and pixels of one
+ROWS, CELL = 8, 96  # of the sheet of reconstructions: people, and pixels of a picture
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -107,7 +108,7 @@ def _edits(results: Mapping[str, Any]) -> str:
         f"of the inputs), the first {settings['edited']} pictures. Identity: reconstruction and edit. Others: mean change of other "
         "attributes, in standard deviations.\n\n"
     )
-    failed = "".join(f"\n{title}: {reason}." for title, reason in results["edits that failed"].items())
+    failed = "".join(f"\n\n{title}: {reason}" for title, reason in results["edits that failed"].items())
     return note + table(("encoder", "strength", "change", "identity", "others"), rows) + failed
 
 
@@ -207,7 +208,9 @@ def against_time(results: Mapping[str, Any], name: str, colours: Mapping[str, st
     for start, times in optimisation_times(results).items():
         points = list(zip(times, results["optimisation"][start][name], strict=True))
         if start in results["seconds"]:  # the hybrid begins where its encoder ends
-            points.insert(0, next(line.points[-1] for line in lines if line.name == start))
+            begun = results["seconds"][start]
+            steps = str(STEPS) if str(STEPS) in begun else max(begun, key=int)
+            points.insert(0, (begun[steps], results["encoders, first pictures"][start][name][int(steps) - 1]))
         label = f"from {start}" if start in colours else "optimisation"
         lines.append(Line(points, colours.get(start, COLOURS[len(colours)]), label, marks=True, dashed=True))
     x: Axis = logarithmic("seconds for each picture", [a for line in lines for a, _ in line.points])
@@ -218,13 +221,14 @@ def against_time(results: Mapping[str, Any], name: str, colours: Mapping[str, st
 def reconstructions(
     file: Path, inputs: np.ndarray, models: Mapping[str, Model], codes: Mapping[str, np.ndarray], batch: int
 ) -> None:
-    """The first inputs f32[B, R, R, 3] beside what each encoder makes of them; of ReStyle its first step, too."""
-    shown = inputs[:ROWS]
+    """Inputs f32[B, R, R, 3], one of each person, beside what each encoder makes of them; of ReStyle its first step, too."""
+    chosen = slice(None, ROWS * PICTURES_PER_IDENTITY, PICTURES_PER_IDENTITY)
+    shown = inputs[chosen]
     columns = {"input": shown}
     for title, model in models.items():
         if model.passes(2) > 1:
             columns[f"{title}, step 1"] = np.asarray(invert(model, shown, 1, resize_outputs=True).images[-1])
-        columns[title] = edits.pictures(model, codes[title][:ROWS], batch)
+        columns[title] = edits.pictures(model, codes[title][: len(inputs)][chosen], batch)
     cells = [to_bytes(column) for column in columns.values()]
     rows = [GridRow("", [column[i] for column in cells]) for i in range(len(shown))]
     Image.fromarray(picture_grid(list(columns), rows, CELL, CELL)).save(file)

@@ -160,12 +160,12 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def coarse_share(change: jax.Array, size: int = COARSE) -> jax.Array:
+def coarse_share(change: jax.Array | np.ndarray, size: int = COARSE) -> jax.Array:
     """Share of the energy of changes f32[B, R, R, 3] that is in the means of blocks, `size` of them along a side: f32[B], 1 where
     nothing finer changed. Where nothing changed at all it is 0."""
     pixels = (change.shape[1] // size) ** 2
     energy = jnp.square(change).sum((1, 2, 3))
-    return pixels * jnp.square(block_mean(change, size)).sum((1, 2, 3)) / jnp.maximum(energy, 1e-20)
+    return pixels * jnp.square(block_mean(jnp.asarray(change), size)).sum((1, 2, 3)) / jnp.maximum(energy, 1e-20)
 
 
 @functools.partial(jax.jit, static_argnames="graphs")
