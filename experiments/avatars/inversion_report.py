@@ -84,8 +84,7 @@ def optimisation_times(results: Mapping[str, Any]) -> dict[str, list[float]]:
     """{start: seconds for each picture after each number of iterations}, the encoder's among them."""
     each, found = results["seconds of an iteration"], {}
     for start in results["optimisation"]:
-        times = results["seconds"].get(start, {"": 0.0})
-        begun = times.get(str(STEPS), max(times.values()))
+        begun = results["seconds"].get(start, {}).get(str(STEPS), 0.0)
         found[start] = [begun + count * each for count in results["settings"]["iterations"]]
     return found
 
@@ -208,9 +207,8 @@ def against_time(results: Mapping[str, Any], name: str, colours: Mapping[str, st
     for start, times in optimisation_times(results).items():
         points = list(zip(times, results["optimisation"][start][name], strict=True))
         if start in results["seconds"]:  # the hybrid begins where its encoder ends
-            begun = results["seconds"][start]
-            steps = str(STEPS) if str(STEPS) in begun else max(begun, key=int)
-            points.insert(0, (begun[steps], results["encoders, first pictures"][start][name][int(steps) - 1]))
+            means = results["encoders, first pictures"][start][name]
+            points.insert(0, (results["seconds"][start][str(STEPS)], means[STEPS - 1]))
         label = f"from {start}" if start in colours else "optimisation"
         lines.append(Line(points, colours.get(start, COLOURS[len(colours)]), label, marks=True, dashed=True))
     x: Axis = logarithmic("seconds for each picture", [a for line in lines for a, _ in line.points])
@@ -222,12 +220,13 @@ def reconstructions(
     file: Path, inputs: np.ndarray, models: Mapping[str, Model], codes: Mapping[str, np.ndarray], batch: int
 ) -> None:
     """Inputs f32[B, R, R, 3], one of each person, beside what each encoder makes of them; of ReStyle its first step, too."""
-    chosen = slice(None, ROWS * PICTURES_PER_IDENTITY, PICTURES_PER_IDENTITY)
+    chosen = slice(None, min(ROWS, batch) * PICTURES_PER_IDENTITY, PICTURES_PER_IDENTITY)
     shown = inputs[chosen]
+    filled = np.resize(shown, (batch, *shown.shape[1:]))  # a batch as before, which needs no other program
     columns = {"input": shown}
     for title, model in models.items():
         if model.passes(2) > 1:
-            columns[f"{title}, step 1"] = np.asarray(invert(model, shown, 1, resize_outputs=True).images[-1])
+            columns[f"{title}, step 1"] = np.asarray(invert(model, filled, 1, resize_outputs=True).images[-1])
         columns[title] = edits.pictures(model, codes[title][: len(inputs)][chosen], batch)
     cells = [to_bytes(column) for column in columns.values()]
     rows = [GridRow("", [column[i] for column in cells]) for i in range(len(shown))]

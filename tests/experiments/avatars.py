@@ -31,16 +31,20 @@ def attributes() -> AttributeNetwork:
     return networks.random(lambda: AttributeNetwork(avatar_attributes(SIZE, (8, 8), 8), rngs=nnx.Rngs(0)))
 
 
-def options(folder: Path) -> list[str]:
-    """Options of the programs that name everything, saved in `folder`."""
+def judge_options(folder: Path) -> list[str]:
+    """Options of the programs that name the networks which compare pictures, saved in `folder`."""
     perceptual, identity = judges()
     save_perceptual(perceptual, {}, folder / "perceptual")
     save_identity(identity, {}, folder / "identity")
+    return ["--perceptual", str(folder / "perceptual"), "--identity", str(folder / "identity")]
+
+
+def options(folder: Path) -> list[str]:
+    """Options of `inversion` that name everything, saved in `folder`."""
     save_attributes(attributes(), {}, folder / "attributes")
     vector = np.random.default_rng(0).standard_normal(tiny.STYLE_DIM).astype(np.float32)
     write_directions([Direction("smile", vector, "W")], folder / "smile.npz")
-    named = {name: folder / name for name in ("perceptual", "identity", "attributes")}
-    named |= {"direction": folder / "smile.npz"}
+    named = {"attributes": folder / "attributes", "direction": folder / "smile.npz"}
     for name, (seed, channels) in ENCODERS.items():
         named[name] = tiny.checkpoint(seed, in_channels=channels)
-    return [text for name, path in named.items() for text in (f"--{name}", str(path))]
+    return [*judge_options(folder), *(text for name, path in named.items() for text in (f"--{name}", str(path)))]

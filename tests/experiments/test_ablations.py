@@ -9,7 +9,7 @@ from data_pipelines.avatars import AvatarSource
 from experiments.avatars import ablations
 from experiments.avatars.settings import BASE
 from tests import tiny
-from tests.experiments.avatars import SIZE, options
+from tests.experiments.avatars import SIZE, judge_options
 
 
 @pytest.fixture
@@ -20,13 +20,20 @@ def named(tmp_path: Path) -> list[str]:
         (tmp_path / "data" / split).mkdir(parents=True)
         for i in range(count):
             source.open(i)[0].save(tmp_path / "data" / split / source.name(i))
-    known = options(tmp_path)
-    networks = [
-        text for i in range(0, len(known), 2) if known[i] in ("--perceptual", "--identity") for text in known[i : i + 2]
-    ]
     generator = str(tiny.checkpoint(encoder=False))
     folders = ["--output", str(tmp_path / "out"), "--data", str(tmp_path / "data"), "--generator", generator]
-    return [*folders, *networks, "--size", str(SIZE), "--max-steps", "1", "--batch-size", "2", "--pictures", "2"]
+    return [
+        *folders,
+        *judge_options(tmp_path),
+        "--size",
+        str(SIZE),
+        "--max-steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--pictures",
+        "2",
+    ]
 
 
 def test_variants_are_trained_once(
