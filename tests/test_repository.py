@@ -21,6 +21,13 @@ ARROWS = {
     "restyle_jax.refine": ("restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.metrics": ("restyle_jax.losses", "restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.model": ("restyle_jax.refine", "restyle_jax.nets", "restyle_jax.ops"),
+    "restyle_jax.optimise": (
+        "restyle_jax.model",
+        "restyle_jax.refine",
+        "restyle_jax.losses",
+        "restyle_jax.nets",
+        "restyle_jax.ops",
+    ),
     "restyle_jax.convert": (),
     "restyle_jax.edit": ("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.convert"),
     "restyle_jax.zoo": ("restyle_jax.convert",),
@@ -44,6 +51,7 @@ ARROWS = {
         *("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.viz", "restyle_jax.zoo"),
     ),
     "restyle_jax.viz": (),
+    "restyle_jax.plot": (),
     "data_pipelines": (),
 }
 FOREIGN = {"restyle_jax.convert": ("jax", "flax", "torch"), "data_pipelines": ("jax", "flax", "torch")}

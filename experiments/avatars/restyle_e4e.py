@@ -6,6 +6,6 @@ trains it and writes it where the zoo has it. Hardware and time: its card (`rest
 settings: `experiments/avatars/settings.py`.
 """
 
-from experiments.avatars.settings import REFINING, e4e
+from experiments.avatars.settings import BASE, e4e
 
-config = e4e(REFINING)
+config = e4e(BASE)

@@ -6,6 +6,6 @@ trains it and writes it where the zoo has it. Hardware and time: its card (`rest
 settings: `experiments/avatars/settings.py`.
 """
 
-from experiments.avatars.settings import REFINING
+from experiments.avatars.settings import BASE
 
-config = REFINING
+config = BASE

@@ -14,7 +14,7 @@ from restyle_jax.train.config import EncoderTraining
 STEPS = 800  # training steps with N = 5
 PASSES = 5
 
-REFINING = EncoderTraining(
+BASE = EncoderTraining(
     data=Path("data/avatars64"),
     generator=Path("avatars64/stylegan2"),
     head="backbone",
@@ -26,6 +26,7 @@ REFINING = EncoderTraining(
     width=64,
     flip=False,  # names of avatars say where the light comes from
     steps_per_image=PASSES,
+    random_noise=False,  # the noise maps of inference: short trainings have no time for others
     l2=1.0,
     lpips=0.8,
     lpips_trunk_weights=Path("avatars64/perceptual"),

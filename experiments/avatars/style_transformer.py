@@ -6,6 +6,6 @@ trains it and writes it where the zoo has it. Hardware and time: its card (`rest
 the settings: `experiments/avatars/settings.py`.
 """
 
-from experiments.avatars.settings import REFINING, single_pass
+from experiments.avatars.settings import BASE, single_pass
 
-config = single_pass(REFINING, head="style_transformer")
+config = single_pass(BASE, head="style_transformer")
