@@ -1,0 +1,1 @@
+"""Measurements on held-out avatars, of which everything is known."""
