@@ -22,7 +22,7 @@ ARROWS = {
     "restyle_jax.metrics": ("restyle_jax.losses", "restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.model": ("restyle_jax.refine", "restyle_jax.nets", "restyle_jax.ops"),
     "restyle_jax.convert": (),
-    "restyle_jax.edit": ("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.convert"),
+    "restyle_jax.edit": ("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.convert", "restyle_jax.zoo"),
     "restyle_jax.zoo": ("restyle_jax.convert",),
     "restyle_jax.checkpoints": (
         "restyle_jax.zoo",

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from restyle_jax import zoo
 from restyle_jax.commands.arguments import add_checkpoint, add_command, add_computing, integer, prepare_jax, say
 from restyle_jax.jobs.workdir import model_in
 
@@ -43,8 +44,8 @@ def add_demo(commands: Any) -> None:
         nargs="+",
         default=[],
         type=Path,
-        metavar="FILE",
-        help="files with directions, as for `restyle edit`; the first of each is taken (default: principal components)",
+        metavar="FILE|NAME",
+        help="directions, as for `restyle edit`; the first of each is taken (default: principal components)",
     )
     add_computing(demo)
 
@@ -57,7 +58,7 @@ def _demo(parsed: argparse.Namespace) -> int:
         checkpoint=model_in(parsed.checkpoint),
         inputs=parsed.input,
         steps=parsed.steps,
-        directions=parsed.direction,
+        directions=[zoo.resolve(file) for file in parsed.direction],
         batch_size=parsed.batch_size,
         dtype=parsed.dtype,
     )
