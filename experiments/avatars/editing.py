@@ -101,9 +101,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "targets": " ".join(target.name for target in targets),
     }
     with OutputFolder.claim(options.output, "experiment of editing") as folder:
-        if options.overwrite:
-            folder.clear(PRODUCTS)
-        folder.expect(settings)
+        if not options.overwrite:
+            folder.expect(settings)
         base = checkpoints.load(files["generator"])
         tools = {
             "classifier": _loaded(files, "classifier", lambda file: classifier_for(file, base)),
@@ -112,11 +111,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         identity = _loaded(files, "identity", lambda file: Identity.load(file, base))
         if isinstance(identity, str):
             left_out["identity"], identity = identity, None
-        done = {name: _kept(folder, name, mark) for name, mark in marks.items()}
+        done = {name: None if options.overwrite else _kept(folder, name, mark) for name, mark in marks.items()}
         models = {name: _encoder(encoders[name], base) for name, found in done.items() if found is None}
         judge = judge_of_pictures(files["attributes"], base, lambda names: None, batch_size=BATCH)
         for target in targets:
             column(judge.names, target.column, files["attributes"])
+        if options.overwrite:
+            folder.clear(PRODUCTS)
         folder.start(settings)
         instruments = Instruments(judge, identity, _loaded(files, "perceptual", load_own_perceptual))
         samples = _samples(folder, base, judge, options.samples)

@@ -227,7 +227,8 @@ class Bench:
         first = np.asarray(label.directions(*asked))
         second = np.asarray(label.directions(*asked, method=label.Method(2, xi=TRIED * self.radius)))
         mean = first.mean(0)
-        shared = Direction(target.name, mean / np.linalg.norm(mean, axis=-1, keepdims=True), "W+")
+        lengths = np.linalg.norm(mean, axis=-1, keepdims=True)
+        shared = Direction(target.name, mean / np.where(lengths > 0, lengths, 1), "W+")
         own = {
             name: self._through(lambda strength, n=n: label.along(self.codes, n, [strength])[0], self._reach)
             for name, n in ((OWN, first), (SECOND, second))
