@@ -103,7 +103,7 @@ def test_a_report_by_a_process_of_its_own(tmp_path: Path, models: dict[str, Path
     assert list(results["encoders"]) == line[line.index("--encoders") + 1 :][:2]
     assert "avatars64/none" in results["left_out"] and "Left out: avatars64/none" in done.stdout
     tables = (report / "tables.md").read_text()
-    assert tables.strip() == done.stdout.strip() and f"### {GLASSES}, 0.1" in tables
+    assert tables.strip() == done.stdout.strip() and f"### {GLASSES} by 0.1 sd" in tables
     reached = 0
     for encoder in results["encoders"].values():
         for target in (SMILE, GLASSES):

@@ -15,9 +15,9 @@ STRIP, CELL = 8, 96  # pictures in a strip, and their size
 INTERFACEGAN = "InterFaceGAN"
 # What an edit should leave alone: the key, its title, and whether more of it is better.
 KEPT = {
-    "dependency": ("others", False),
-    "identity": ("identity", True),
-    "perceptual": ("perceptual", False),
+    "dependency": ("change of others", False),
+    "identity": ("identity kept", True),
+    "perceptual": ("perceptual change", False),
 }
 COLUMNS = {
     "strength": "strength",
@@ -124,7 +124,7 @@ def tables(found: Mapping[str, Any]) -> str:
     measured, kept = found["encoders"], found["editability"]
     first = next(iter(measured.values()))
     lines = [f"Edits of {found['settings']['pictures']} held-out avatars.", ""]
-    lines += _heading(["encoder", *first["reconstruction"], *(f"{KEPT[key][0]} of edits" for key in KEPT)])
+    lines += _heading(["encoder", *first["reconstruction"], *(f"{KEPT[key][0]} in edits" for key in KEPT)])
     for name, encoder in measured.items():
         means = kept["encoders"][name]
         values = [*encoder["reconstruction"].values(), *(means.get(key) for key in KEPT)]
@@ -135,7 +135,7 @@ def tables(found: Mapping[str, Any]) -> str:
         "",
     ]
     for target in first["edits"]:
-        lines += [f"### {target}, {found['settings']['change']:g} standard deviations", ""]
+        lines += [f"### {target} by {found['settings']['change']:g} sd", ""]
         lines += [*_of_target(target, measured), ""]
     lines += [f"Left out: {name}: {reason}" for name, reason in found["left_out"].items()]
     lines += ["", found["claim"]["sentence"], ""]
@@ -174,7 +174,9 @@ def strip(rows: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     return picture_grid([""] * STRIP, [GridRow(caption, list(pictures)) for caption, pictures in rows], CELL, CELL)
 
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 460, 320, 70, 20, 130, 50  # of a panel and the space around it
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 400, 300, 76, 20, 24, 56  # of a panel, and the space around what it shows
+COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#0072b2", "#8c6d31")
+LINE = 20
 
 
 def figure(found: Mapping[str, Any]) -> str:
@@ -182,49 +184,57 @@ def figure(found: Mapping[str, Any]) -> str:
     measured, kept = found["encoders"], found["editability"]["encoders"]
     across = [key for key in ("l2", "perceptual") if key in next(iter(measured.values()))["reconstruction"]]
     down = [key for key in KEPT if key in next(iter(kept.values()))]
-    panels = []
+    parts = []
     for row, below in enumerate(down):
         for column, beside in enumerate(across):
-            points = {
-                name: (encoder["reconstruction"][beside], kept[name][below]) for name, encoder in measured.items()
-            }
-            titles = (f"{beside} of the reconstruction", f"{KEPT[below][0]} of edits")
-            moved = f'<g transform="translate({column * WIDTH} {row * HEIGHT})">'
-            panels.append(f"{moved}{_panel(points, *titles)}</g>")
-    size = f"{WIDTH * len(across)} {HEIGHT * max(len(down), 1)}"
+            points = [(encoder["reconstruction"][beside], kept[name][below]) for name, encoder in measured.items()]
+            titles = (f"{beside} of the reconstruction (less is better)", _title(below))
+            parts.append(f'<g transform="translate({column * WIDTH} {row * HEIGHT})">{_panel(points, *titles)}</g>')
+    for i, name in enumerate(measured):
+        y = HEIGHT * len(down) + LINE * i + LINE // 2
+        parts.append(f'<circle cx="{LEFT}" cy="{y}" r="5" fill="{_colour(i)}"/>')
+        parts.append(f'<text x="{LEFT + 12}" y="{y + 4}">{html.escape(name)}</text>')
+    size = f"{WIDTH * len(across)} {HEIGHT * len(down) + LINE * (len(measured) + 1)}"
     style = 'font-family="sans-serif" font-size="12" fill="#202124"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" {style}><title>Distortion against editability</title>'
-        f'<rect width="100%" height="100%" fill="white"/>{"".join(panels)}</svg>\n'
+        f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n'
     )
 
 
-def _panel(points: Mapping[str, tuple[float, float]], across: str, up: str) -> str:
-    ranges = [_range([point[axis] for point in points.values()]) for axis in (0, 1)]
+def _title(key: str) -> str:
+    title, more_is_better = KEPT[key]
+    return f"{title} in edits ({'more' if more_is_better else 'less'} is better)"
+
+
+def _colour(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]
+
+
+def _panel(points: Sequence[tuple[float, float]], across: str, up: str) -> str:
+    ticks = [_ticks([point[axis] for point in points]) for axis in (0, 1)]
     right, base = WIDTH - RIGHT, HEIGHT - BOTTOM
 
     def place(value: float, axis: int) -> float:
-        low, high = ranges[axis]
-        share = (value - low) / (high - low)
+        share = (value - ticks[axis][0]) / (ticks[axis][-1] - ticks[axis][0])
         return round(LEFT + share * (right - LEFT) if axis == 0 else base - share * (base - TOP), 1)
 
     parts = [f'<path d="M{LEFT} {TOP}V{base}H{right}" fill="none" stroke="#70757a"/>']
-    for value in np.linspace(*ranges[0], 4):
-        parts.append(f'<text x="{place(value, 0)}" y="{base + 16}" text-anchor="middle">{value:.3g}</text>')
-    for value in np.linspace(*ranges[1], 4):
-        parts.append(f'<text x="{LEFT - 6}" y="{place(value, 1) + 4}" text-anchor="end">{value:.3g}</text>')
+    parts += [f'<text x="{place(x, 0)}" y="{base + 16}" text-anchor="middle">{x:.6g}</text>' for x in ticks[0]]
+    parts += [f'<text x="{LEFT - 6}" y="{place(y, 1) + 4}" text-anchor="end">{y:.6g}</text>' for y in ticks[1]]
     parts.append(f'<text x="{(LEFT + right) / 2}" y="{base + 36}" text-anchor="middle">{html.escape(across)}</text>')
     middle = (TOP + base) / 2
     parts.append(f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{html.escape(up)}</text>')
-    for name, (x, y) in points.items():
-        spot = place(x, 0), place(y, 1)
-        parts.append(f'<circle cx="{spot[0]}" cy="{spot[1]}" r="4" fill="#1a73e8"/>')
-        parts.append(f'<text x="{spot[0] + 7}" y="{spot[1] + 4}">{html.escape(name.rpartition("/")[2])}</text>')
+    for i, (x, y) in enumerate(points):
+        parts.append(f'<circle cx="{place(x, 0)}" cy="{place(y, 1)}" r="5" fill="{_colour(i)}" fill-opacity="0.85"/>')
     return "".join(parts)
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """A little beyond the values, and not empty."""
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers, at least two, from below the values to above them."""
     low, high = min(values), max(values)
-    margin = (high - low) / 8 or abs(high) / 8 or 1.0
-    return math.nextafter(low - margin, -math.inf), high + margin
+    rough = ((high - low) or abs(high) or 1.0) / 3
+    power = 10.0 ** math.floor(math.log10(rough))
+    unit = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / unit), math.ceil(high / unit)
+    return [number * unit for number in range(first, max(last, first + 1) + 1)]

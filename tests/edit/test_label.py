@@ -157,7 +157,7 @@ def test_one_search_for_many_strengths(order: Literal[1, 2]):
         several[1].tobytes() == w.tobytes()
         and several[:, :, [1, 3]].tobytes() == w[[[0, 1, 2]] * 3][:, :, [1, 3]].tobytes()
     )
-    with pytest.raises(ValueError, match="strengths are .*expected finite numbers"):
+    with pytest.raises(ValueError, match=r"strengths are .*expected finite numbers"):
         label.along(w, found, [1, np.nan])
     with pytest.raises(ValueError, match="it knows smile, hat, age"):
         label.directions(net, w, "hut", 1)
