@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,8 @@ import restyle_jax as rs
 from data_pipelines.avatars import AvatarSource, render
 from experiments.avatars import editing_report
 from experiments.avatars.editing import main
-from experiments.avatars.editing_measures import equal_change
-from experiments.avatars.editing_methods import FITTED, METHODS, OWN, REFERENCE, SHARED, Target
+from experiments.avatars.editing_measures import equal_change, inverted
+from experiments.avatars.editing_methods import BATCH, FITTED, METHODS, OWN, REFERENCE, SHARED, Target
 from restyle_jax.checkpoints.attributes import load_attributes, save_attributes
 from restyle_jax.checkpoints.auxiliary import (
     load_own_identity,
@@ -69,12 +70,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     for name, make in made.items():
         save[name](networks.random(make), {}, paths[name])
-    return paths
+    shutil.copytree(tiny.checkpoint(in_channels=3), folder / "copy")  # another encoder without other programs
+    return paths | {"copy": folder / "copy"}
 
 
 def asked(models: dict[str, Path], output: Path, **changes: Any) -> list[str]:
-    """The command line, with one encoder of each kind, and one of the zoo that is not there."""
-    encoders = [tiny.checkpoint(), tiny.checkpoint(in_channels=3), "avatars64/none"]
+    """The command line, with two encoders, and one of the zoo that is not there."""
+    encoders = [tiny.checkpoint(in_channels=3), models["copy"], "avatars64/none"]
     options = {
         "output": output,
         "generator": tiny.checkpoint(),
@@ -83,7 +85,7 @@ def asked(models: dict[str, Path], output: Path, **changes: Any) -> list[str]:
         "pictures": PICTURES,
         "samples": 120,
         "change": CHANGE,
-        **models,
+        **{name: path for name, path in models.items() if name != "copy"},
         **changes,
     }
     line = []
@@ -138,12 +140,13 @@ def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path
     """A direction of W, labels and their mean, written out."""
     path = tiny.checkpoint(in_channels=3)
     model, encoder = rs.load(path), results["encoders"][str(path)]
-    judge = judge_of_pictures(models["attributes"], model, lambda names: None, batch_size=8)
+    judge = judge_of_pictures(models["attributes"], model, lambda names: None, batch_size=BATCH)
     network = load_attributes(models["attributes"])
     source = AvatarSource("test", 4 * PICTURES, SIZE)
     pictures = to_float(render(source.described(4 * np.arange(PICTURES)), SIZE))
-    codes = np.asarray(invert(model, pictures, 1).latents[-1])
-    before = np.clip(synthesise(model, codes), -1, 1)
+    codes = inverted(model, pictures)
+    np.testing.assert_allclose(codes[:2], invert(model, pictures[:2]).latents[-1], atol=1e-4)
+    before = np.clip(synthesise(model, codes, batch_size=BATCH), -1, 1)
     assert encoder["reconstruction"]["l2"] == pytest.approx(np.square(before - pictures).mean(), rel=1e-4)
 
     smile = judge.names.index("smile")
@@ -159,7 +162,7 @@ def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path
         ("InterFaceGAN", lambda s: np.asarray(apply(boundary, codes, s))),
     ):
         edit = encoder["edits"][SMILE][method]
-        after = np.clip(synthesise(model, moved(np.float32(edit["strength"])).astype(np.float32)), -1, 1)
+        after = np.clip(synthesise(model, moved(np.float32(edit["strength"])), batch_size=BATCH), -1, 1)
         change = (readings_of(network, after) - values) / judge.spread
         assert edit["change"] == pytest.approx(change[:, smile].mean(), rel=2e-3, abs=1e-4)
         if not edit["reached"]:
@@ -183,9 +186,9 @@ def test_directions_are_kept_for_other_commands(tmp_path: Path, models: dict[str
     """Without networks beside the required ones their methods and columns are left out."""
     report = tmp_path / "report"
     missing = {name: "avatars64/none" for name in ("identity", "perceptual", "classifier", "editor")}
-    results = main(asked(models, report, **missing, encoders=[tiny.checkpoint()], targets=[SMILE], change=50))
+    results = main(asked(models, report, **missing, encoders=[models["copy"]], targets=[SMILE], change=50))
     assert set(missing) == set(results["left_out"])
-    edits = results["encoders"][str(tiny.checkpoint())]["edits"][SMILE]
+    edits = results["encoders"][str(models["copy"])]["edits"][SMILE]
     assert all(not edits[method]["reached"] and "identity" not in edits[method] for method in FITTED)
     assert all("there is no" in edits[method]["left_out"] for method in METHODS if method not in FITTED)
     assert "cannot be said" in results["claim"]["sentence"]

@@ -238,7 +238,7 @@ def _measured(
 ) -> dict[str, Any]:
     """The numbers of one encoder; its strips are written."""
     before = np.clip(synthesise(bench.model, bench.codes, batch_size=BATCH), -1, 1)
-    shown = instruments.judge.read(np.empty(0), before)
+    shown = instruments.readings(before)
     distortion = {"l2": float(np.square(before - pictures).mean()), **instruments.compared(pictures, before)}
     edits: dict[str, Any] = {}
     for target, directions in fitted.items():

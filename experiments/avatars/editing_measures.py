@@ -14,7 +14,7 @@ from experiments.avatars.editing_methods import BATCH, Target, Way
 from restyle_jax.jobs.edit_measures import Identity, Judge
 from restyle_jax.model import Model, invert
 from restyle_jax.nets.small_perceptual import PerceptualNetwork
-from restyle_jax.ops.batches import filled_batches
+from restyle_jax.ops.batches import in_batches
 from restyle_jax.ops.images import resize
 
 STEPS = 5  # refinements of encoders that refine
@@ -61,6 +61,10 @@ class Instruments:
     identity: Identity | None
     perceptual: PerceptualNetwork | None
 
+    def readings(self, pictures: np.ndarray) -> np.ndarray:
+        """What the attribute network says of pictures f32[n, R, R, 3]: f32[n, columns]."""
+        return in_batches(lambda part: self.judge.read(np.empty(0), part), pictures, BATCH)
+
     def compared(self, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
         """Means over pictures f32[n, R, R, 3]: "identity", a cosine, and "perceptual", a distance, as far as they can be had."""
         found = {}
@@ -70,8 +74,9 @@ class Instruments:
             graph, state = nnx.split(self.perceptual)
             size = self.perceptual.config.resolution
             pair = [part if part.shape[1] == size else resize(part, size, size) for part in (before, after)]
-            rows = np.concatenate([np.asarray(_distances(graph, state, *part)) for part in _parts(*pair)])
-            found["perceptual"] = float(rows[: len(before)].mean())
+            together = np.stack(pair, axis=1)
+            rows = in_batches(lambda part: _distances(graph, state, part[:, 0], part[:, 1]), together, BATCH)
+            found["perceptual"] = float(rows.mean())
         return found
 
     def edit(self, way: Way, target: Target, amount: float, before: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
@@ -80,17 +85,17 @@ class Instruments:
         Of an edit that does not reach the amount only the most that it changes is told: others do not compare.
         """
         judge = dataclasses.replace(self.judge, target=self.judge.names.index(target.column))
-        values = judge.read(np.empty(0), before)
+        values = self.readings(before)
 
         def change(strength: float) -> float:
-            after = judge.read(np.empty(0), way.pictures(strength))
+            after = self.readings(way.pictures(strength))
             return target.sign * float(judge.changes(values, after)[:, judge.target].mean())
 
         found = equal_change(change, amount, way.largest)
         pictures = way.pictures(found.strength)
         told = {"reached": found.reached, "strength": found.strength, "change": found.change}
         if found.reached:
-            told |= _others(judge, values, judge.read(np.empty(0), pictures)) | self.compared(before, pictures)
+            told |= _others(judge, values, self.readings(pictures)) | self.compared(before, pictures)
         return told, pictures
 
 
@@ -106,12 +111,6 @@ def _others(judge: Judge, before: np.ndarray, after: np.ndarray) -> dict[str, fl
     return told | {f"dependency_{kind}": float(part.mean()) for kind, part in kinds.items() if len(part)}
 
 
-def _parts(*pictures: np.ndarray):
-    """Batches of several sets of pictures together; the last is filled up."""
-    for rows, _ in filled_batches(np.arange(len(pictures[0])), BATCH):
-        yield [part[rows] for part in pictures]
-
-
 @functools.partial(jax.jit, static_argnames="graph")
 def _distances(graph, state, y, x) -> jax.Array:
     return nnx.merge(graph, state, copy=True)(y, x)
@@ -119,7 +118,4 @@ def _distances(graph, state, y, x) -> jax.Array:
 
 def inverted(model: Model, pictures: np.ndarray) -> np.ndarray:
     """Codes f32[n, K, D] of pictures f32[n, R, R, 3]."""
-    parts = [
-        np.asarray(invert(model, part, STEPS).latents[-1])[:kept] for part, kept in filled_batches(pictures, BATCH)
-    ]
-    return np.concatenate(parts)
+    return in_batches(lambda part: invert(model, part, STEPS).latents[-1], pictures, BATCH)

@@ -19,6 +19,7 @@ from restyle_jax.model import Model, synthesise
 from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.nets.latent_classifier import LatentClassifier
 from restyle_jax.nets.style_based import broadcast_styles
+from restyle_jax.ops.batches import in_batches
 
 SEED, BATCH = 0, 50
 PSI = 0.7  # of the samples that directions are fitted to, in all styles
@@ -166,14 +167,18 @@ class Fits:
         """All components of either sign, and how they change the first samples: f32[components, PROBES, columns]."""
         w_avg = np.asarray(self.model.require_generator()[1])
         codes = w_avg + PSI * (np.asarray(broadcast_styles(self.samples.w[:PROBES], len(w_avg))) - w_avg)
-        before = self._read(codes)
-        candidates, changes = [], []
-        for direction in tqdm(components, unit="component", desc="Trying components", dynamic_ncols=True):
-            for signed in (direction, _reversed(direction)):
-                strength = TRIED * self.samples.radius / _length(signed)
-                candidates.append(signed)
-                changes.append(self.judge.changes(before, self._read(np.asarray(apply(signed, codes, strength)))))
-        return candidates, np.stack(changes)
+        candidates = [signed for direction in components for signed in (direction, _reversed(direction))]
+        lengths = [TRIED * self.samples.radius / _length(direction) for direction in candidates]
+        moved = [np.asarray(apply(*each)) for each in zip(candidates, [codes] * len(candidates), lengths, strict=True)]
+        rows = np.concatenate([codes, *moved])
+        with tqdm(total=len(rows), unit="image", desc="Trying components", dynamic_ncols=True) as bar:
+
+            def read(w: np.ndarray) -> np.ndarray:
+                bar.update(min(BATCH, len(rows) - bar.n))
+                return self.judge.read(w, _seen(synthesise(self.model, w, batch_size=BATCH)))
+
+            every = in_batches(read, rows, BATCH).reshape(-1, len(codes), len(self.judge.names))
+        return candidates, self.judge.changes(every[0], every[1:])
 
     def _matching(self, candidates: Sequence[Direction], changes: np.ndarray, target: Target) -> Direction:
         """Of those that change the target at least half as much as the strongest, the one that changes others least for it."""
@@ -184,9 +189,6 @@ class Fits:
             raise ValueError("no component changes the attribute")
         cost = np.abs(changes[..., others]).mean((1, 2)) / np.where(meant > 0, meant, np.inf)
         return candidates[int(np.where(meant >= meant.max() / 2, cost, np.inf).argmin())]
-
-    def _read(self, codes: np.ndarray) -> np.ndarray:
-        return self.judge.read(codes, _seen(synthesise(self.model, codes, batch_size=PROBES)))
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,10 @@ def check_generator(model: Model, base: Model, path: Path) -> None:
     """Raise CheckpointError unless a model has the generator that directions are fitted for."""
     w_avg = np.asarray(base.require_generator()[1])
     fits = model.require_generator()[1].shape == w_avg.shape
-    if not fits or np.abs(synthesise(model, w_avg[None]) - synthesise(base, w_avg[None])).max() > 1e-2:
+    if fits:
+        pictures = [synthesise(each, w_avg[None], batch_size=BATCH) for each in (model, base)]
+        fits = np.abs(pictures[0] - pictures[1]).max() < 1e-2
+    if not fits:
         raise CheckpointError.explain(
             path,
             found="a generator that makes other pictures",
