@@ -29,7 +29,7 @@ ARROWS = {
         "restyle_jax.ops",
     ),
     "restyle_jax.convert": (),
-    "restyle_jax.edit": ("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.convert"),
+    "restyle_jax.edit": ("restyle_jax.nets", "restyle_jax.ops", "restyle_jax.convert", "restyle_jax.zoo"),
     "restyle_jax.zoo": ("restyle_jax.convert",),
     "restyle_jax.checkpoints": (
         "restyle_jax.zoo",
