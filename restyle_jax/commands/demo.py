@@ -17,7 +17,8 @@ Writes DIR/index.html, one file with all pictures inside, which needs no network
 Without --checkpoint it shows what the models do that are part of this software: they invert
 drawn faces, and edit smiles and the turning of heads. Without --input it inverts drawn faces,
 too; a checkpoint for photos needs photos. Other checkpoints are edited along --direction, or
-else along the principal components of random codes. For a checkpoint without encoder what needs inversions is left out. An earlier page in DIR is replaced.
+else along the principal components of random codes. For a checkpoint without encoder what
+needs inversions is left out. An earlier page in DIR is replaced.
 
 With --serve there is a page to try things on instead, until Ctrl-C: choose or upload a picture,
 a model and a number of steps, and edit the result with sliders. It prints its address, which
