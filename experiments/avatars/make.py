@@ -162,7 +162,7 @@ def card(name: str, run: Path, source: Path, half: Path) -> str:
     measured = next((line for line in history if line["kind"] == "test" and line["step"] == step), {})
     facts = {
         **_origin(name, source / "weights.safetensors"),
-        "training": f"step {step}, the best of the run; {_hours(history)}" if history else "no training but a fit",
+        "training": _training(step, run, history) if history else "no training but a fit",
         "size": f"{(half / 'weights.safetensors').stat().st_size / 1e6:.2f} MB, float16; {comparison(source, half)}",
     }
     return _markdown(name, facts, {key: value for key, value in measured.items() if isinstance(value, float)})
@@ -228,17 +228,17 @@ def results(directory: Path) -> np.ndarray:
     return np.asarray(rs.invert(model, pictures, steps=5).images[-1])
 
 
-def _hours(history: list[dict[str, Any]]) -> str:
+def _training(step: int, run: Path, history: list[dict[str, Any]]) -> str:
+    """Which state of the run is shipped, and how long the run took, also if it has not come to its end."""
+    whole = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]["max_steps"]
     seconds, last = 0.0, 0
     for line in history:
         if line["kind"] == "train":
             seconds += line["timing"]["seconds_per_step"] * (line["step"] - last)
             last = line["step"]
-    return (
-        f"{last} steps took {seconds / 3600:.1f} hours"
-        if seconds > 5400
-        else f"{last} steps took {seconds / 60:.0f} minutes"
-    )
+    took = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
+    end = f"{last} steps" if last == whole else f"so far {last} of {whole} steps"
+    return f"state after step {step}, the best that was tested; {end} took {took}"
 
 
 def _lines(file: Path) -> list[str]:
