@@ -130,6 +130,7 @@ def open_page(blocks: gr.Blocks, host: str, port: int | None) -> str:
         footer_links=[],
         theme=Default(font="system-ui", font_mono="monospace"),
         css=STYLE,
+        _frontend=False,  # no look at its own page first, which fails after 3 seconds where a machine is busy
     )
     return address
 
