@@ -98,13 +98,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             outcome = train_encoder(config, workdir, say=lambda text: print(text, file=sys.stderr))
         except TrainingError as error:  # such as a loss that is not finite: a result, too
             results["failed"][name] = str(error)
-            continue
-        if outcome.signal:
-            raise KeyboardInterrupt
-        results["variants"][name] = measured(config, workdir, judges, options)
+        else:
+            if outcome.signal:
+                raise KeyboardInterrupt
+            results["variants"][name] = measured(config, workdir, judges, options)
+            figures(options.output, results["variants"])
         write(options.output, results)
-    if results["variants"]:
-        figures(options.output, results["variants"])
     return results
 
 
@@ -188,6 +187,7 @@ def figures(folder: Path, variants: Mapping[str, Any]) -> None:
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (folder / "report.md").write_text(markdown(results) + "\n")
 
