@@ -16,6 +16,7 @@ from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.image_encoders import ImageEncoder
 from restyle_jax.nets.style_based import broadcast_styles, truncate
 from restyle_jax.ops import images as image_ops
+from restyle_jax.ops.batches import in_batches
 from restyle_jax.refine import Estimate, Geometry, Inversion
 
 STEP_CAPACITY = 10
@@ -185,12 +186,7 @@ def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) 
     Raises ValueError without a generator or on a wrong shape.
     """
     graph, state = nnx.split(model.require_generator()[0].synthesis)
-    pictures = []
-    for start in range(0, len(w), batch_size):
-        chunk = np.asarray(w[start : start + batch_size])
-        padded = np.resize(chunk, (batch_size, *chunk.shape[1:]))  # repeats rows; the repetitions are dropped again
-        pictures.append(np.asarray(_synthesise(graph, state, padded)[: len(chunk)]))
-    return np.concatenate(pictures)
+    return in_batches(functools.partial(_synthesise, graph, state), w, batch_size)
 
 
 def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:

@@ -142,7 +142,9 @@ def _picture(graph, state, w: jax.Array, geometry: Geometry) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("graphs", "geometry"))
-def _descend(graphs, states, descent, x, features, count, weights, learning_rate, geometry) -> tuple[_Descent, jax.Array]:
+def _descend(
+    graphs, states, descent, x, features, count, weights, learning_rate, geometry
+) -> tuple[_Descent, jax.Array]:
     """`count` <= CHUNK iterations; also the losses f32[CHUNK, B], of which the first `count` mean something."""
     generator, *rest = (nnx.merge(graph, state, copy=True) for graph, state in zip(graphs, states, strict=True))
     distance = rest[0] if rest else None

@@ -96,6 +96,9 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     refused([*start, "--label", "smile=1"], "--label needs --classifier FILE")
     refused([*start, "--reference", "a.png"], "--reference needs --editor FILE and --attribute NAME")
     refused([*along, "--strength", "1"], "did you mean --strengths?")
+    unknown = "official/smile: found neither a file nor the name of a model"
+    refused([*start, "--direction", "official/smile"], unknown)
+    refused(["demo", *start[1:3], "--output", str(tmp_path / "out"), "--direction", "official/smile"], unknown)
     scored = ["directions", "fit", "interfacegan", "--checkpoint", "a.pt", "--output", "a.npz", "--attribute", "smile"]
     refused(scored, "one of the arguments --attributes --classifier is required")
     refused([*scored, "--classifier", "c", "--chosen", "0"], "--chosen is 0; expected a share")

@@ -1,28 +1,71 @@
-"""What all small encoders of avatars have in common: 64 px, a narrow trunk, and our own networks behind the losses.
+"""What the encoders of drawn faces have in common: data, generator, losses, sizes and budget.
 
-An experiment says with `dataclasses.replace(BASE, ...)` what is its own.
+The trunk and the heads are narrow versions of the published ones. The budget is counted in pictures that pass through the encoder
+and the generator, forward and backward: a training step with N refinement steps costs N times as much as one with a single
+pass, so single passes get N times as many training steps. The weights of the losses are the published ones for faces.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from restyle_jax.train.config import EncoderTraining
 
+STEPS = 800  # training steps with N = 5
+PASSES = 5
+
 BASE = EncoderTraining(
+    data=Path("data/avatars64"),
     generator=Path("avatars64/stylegan2"),
-    lpips_trunk_weights=Path("avatars64/perceptual"),
-    identity_weights=Path("avatars64/identity"),
-    identity=0.1,
+    head="backbone",
     trunk="resnet18",
+    in_channels=6,
     trunk_width=16,
+    head_width=48,
     height=64,
     width=64,
-    flip=False,  # light and gaze would no longer fit their factors
+    flip=False,  # names of avatars say where the light comes from
+    steps_per_image=PASSES,
     random_noise=False,  # the noise maps of inference: short trainings have no time for others
+    l2=1.0,
+    lpips=0.8,
+    lpips_trunk_weights=Path("avatars64/perceptual"),
+    identity=0.1,
+    identity_weights=Path("avatars64/identity"),
     optimizer="adam",
     learning_rate=1e-3,
+    ema=0.99,
     batch_size=16,
-    test_batch_size=50,
-    log_every=10,
-    eval_every=250,
-    save_every=250,
+    test_batch_size=100,
+    max_steps=STEPS,
+    image_every=STEPS // 4,
+    eval_every=STEPS // 4,
+    save_every=STEPS // 8,
+    log_every=20,
 )
+
+
+def single_pass(config: EncoderTraining, **changes: Any) -> EncoderTraining:
+    """The same for an encoder that sees each picture once, with the same budget; schedules and averages stretch with it."""
+    assert config.ema is not None
+    steps = ("max_steps", "image_every", "eval_every", "save_every", "log_every")
+    longer = {name: PASSES * getattr(config, name) for name in steps}
+    ema = 1 - (1 - config.ema) / PASSES
+    return dataclasses.replace(config, in_channels=3, steps_per_image=1, ema=ema, **longer, **changes)
+
+
+def e4e(config: EncoderTraining) -> EncoderTraining:
+    """The same with what e4e adds: offsets that are freed one after the other and kept small, and a discriminator of codes.
+
+    The published schedule frees the first offset after a tenth of the training, and all of them in a sixth of it.
+    """
+    first = config.max_steps // 10
+    return dataclasses.replace(
+        config,
+        head="progressive",
+        adversarial=0.1,
+        delta=2e-4,
+        progressive_start=first,
+        progressive_every=first // 10,
+        discriminator_learning_rate=1e-4,
+    )

@@ -61,7 +61,7 @@ def load_editor(
             path,
             found="nothing about the attribute that it was trained for",
             expected="the name of an attribute, as official files have none",
-            remedy="give the name with load_editor(path, attribute=...)",
+            remedy="give the name: --attribute NAME, or load_editor(path, attribute=...)",
         )
     config, table = sizes(contents, container.path, attribute, num_styles)
     blueprint = Blueprint.of(EditTransformer, config, dtype)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 
+from restyle_jax import zoo
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.networks import INCEPTION, load_inception, load_vgg16, located
 from restyle_jax.convert import reader
@@ -16,10 +17,11 @@ from restyle_jax.nets.vgg import VGG16
 def load_features(path: Path) -> FeatureNetwork:
     """The feature network in a file: FID's Inception-v3 (`pt_inception-2015-12-05-6726825d.pth`), torchvision's VGG16; or the
     directory of an attribute network of ours, which sees pictures of another size than its own resized (bilinear, antialiased).
+    Names of the zoo will do.
 
     Raises CheckpointError if nothing is there (saying where people get the first), or if it holds something else.
     """
-    if path.is_dir():
+    if zoo.is_directory(path):
         network = load_attributes(path)
         return FeatureNetwork(f"attribute network of {network.config.resolution} px", network, _attribute_features)
     tree = reader.read(located(path, INCEPTION)).tree

@@ -101,7 +101,7 @@ def sizes(contents: Contents, file: str, style_dim: int | None) -> tuple[LatentC
             file,
             found=f"a latent classifier of {inputs} numbers",
             expected=f"a multiple of style_dim = {style_dim}, the numbers of one style",
-            remedy="give the style_dim of the generator whose codes it reads",
+            remedy="give the style_dim of the generator whose codes it reads (--style-dim of `restyle convert`)",
         )
     found = {
         "num_styles": inputs and inputs // style_dim,

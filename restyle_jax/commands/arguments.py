@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import functools
+import math
 import os
 import re
 import sys
@@ -103,12 +104,13 @@ def add_compilation_cache(command: argparse.ArgumentParser) -> None:
     )
 
 
-def integer(minimum: int) -> Callable[[str], int]:
-    """A type of option: whole numbers from `minimum` upwards."""
+def integer(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
+    """A type of option: whole numbers from `minimum` to `maximum`."""
+    expected = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
-        if not text.strip().lstrip("+-").isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number of at least {minimum}")
+        if not text.strip().lstrip("+-").isdecimal() or not minimum <= int(text) <= maximum:
+            raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number {expected}")
         return int(text)
 
     return parse

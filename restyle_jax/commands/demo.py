@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from restyle_jax.commands.arguments import add_checkpoint, add_command, add_computing, integer, prepare_jax, say
+from restyle_jax import zoo
+from restyle_jax.commands.arguments import add_command, add_computing, failed, integer, prepare_jax, say
+from restyle_jax.demo import MOST_STEPS
 from restyle_jax.jobs.workdir import model_in
 
 DEMO = """\
@@ -12,20 +14,42 @@ Writes DIR/index.html, one file with all pictures inside, which needs no network
   the steps of inversions, where each step changes something, how the error falls;
   truncation and style mixing of random pictures; edits; a morph between two inversions.
 
-Without --input it inverts drawn avatars; a checkpoint for photos needs photos. Without
---direction it edits along the principal components of random codes. For a checkpoint without
-encoder what needs inversions is left out. An earlier page in DIR is replaced.
+Without --checkpoint it shows what the models do that are part of this software: they invert
+drawn faces, and edit smiles and the turning of heads. Without --input it inverts drawn faces,
+too; a checkpoint for photos needs photos. Other checkpoints are edited along --direction, or
+else along the principal components of random codes. For a checkpoint without encoder what
+needs inversions is left out. An earlier page in DIR is replaced.
+
+With --serve there is a page to try things on instead, until Ctrl-C: choose or upload a picture,
+a model and a number of steps, and edit the result with sliders. It prints its address, which
+only this machine can reach. It needs `pip install 'restyle_jax[demo]'`.
 
 examples:
+  restyle demo
+  restyle demo --serve
   restyle demo --checkpoint runs/avatars --output demo
   restyle demo --checkpoint restyle_e4e_ffhq_encode.pt --input photos --direction smile.pt --output demo
+  restyle demo --checkpoint runs/avatars runs/e4e --serve
 """
+
+
+# What is shown where nothing is given; the first is the page's, and all of them are served.
+SHIPPED = ("avatars64/restyle-psp", "avatars64/restyle-e4e", "avatars64/psp", "avatars64/e4e")
+SHIPPED_DIRECTIONS = ("avatars64/smile", "avatars64/yaw")
 
 
 def add_demo(commands: Any) -> None:
     """Declare `restyle demo`."""
     demo = add_command(commands, "demo", "show what a checkpoint does, on one web page", DEMO, _demo)
-    add_checkpoint(demo, "any checkpoint with a generator")
+    demo.add_argument(
+        "--checkpoint",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="CKPT",
+        help="any checkpoint with a generator, or a name of `restyle zoo`; several to choose from with --serve "
+        f"(default: {SHIPPED[0]})",
+    )
     demo.add_argument(
         "--input",
         nargs="+",
@@ -34,32 +58,72 @@ def add_demo(commands: Any) -> None:
         metavar="FILE_OR_DIR",
         help="photos and folders of photos, of which the first 8 are shown (default: drawn avatars)",
     )
-    demo.add_argument(
-        "--output", required=True, type=Path, metavar="DIR", help="a new folder, or one of an earlier demo"
+    kind = demo.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo"),
+        metavar="DIR",
+        help="a new folder, or one of an earlier demo (default: demo)",
     )
-    demo.add_argument("--steps", type=integer(1), default=5, metavar="N", help="refinement steps (default: 5)")
+    kind.add_argument("--serve", action="store_true", help="open a page to try things on, until Ctrl-C")
+    demo.add_argument(
+        "--port", type=integer(1, 65535), metavar="P", help="of --serve (default: the first free one from 7860)"
+    )
+    demo.add_argument(
+        "--steps",
+        type=integer(1),
+        default=5,
+        metavar="N",
+        help=f"refinement steps; with --serve those that are chosen at first, at most {MOST_STEPS} (default: 5)",
+    )
     demo.add_argument(
         "--direction",
         nargs="+",
         default=[],
         type=Path,
-        metavar="FILE",
-        help="files with directions, as for `restyle edit`; the first of each is taken (default: principal components)",
+        metavar="FILE|NAME",
+        help="directions, as for `restyle edit`; the first of each is taken (default: principal components)",
     )
     add_computing(demo)
 
 
 def _demo(parsed: argparse.Namespace) -> int:
     prepare_jax(parsed)
+    if parsed.serve:
+        return _serve(parsed)
     from restyle_jax.demo.demo import DemoOptions, make_demo
 
+    checkpoints = parsed.checkpoint or [Path(SHIPPED[0])]
+    if len(checkpoints) > 1:
+        return failed(f"--checkpoint has {len(checkpoints)} values, expected one; --serve takes several")
     options = DemoOptions(
-        checkpoint=model_in(parsed.checkpoint),
+        checkpoint=model_in(checkpoints[0]),
         inputs=parsed.input,
         steps=parsed.steps,
-        directions=parsed.direction,
+        directions=_directions(parsed.direction, checkpoints),
         batch_size=parsed.batch_size,
         dtype=parsed.dtype,
     )
     print(make_demo(parsed.output, options, say))
     return 0
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from restyle_jax.demo.serve import ServeError, serve
+
+    if parsed.steps > MOST_STEPS:
+        return failed(f"--steps is {parsed.steps}, expected at most {MOST_STEPS} with --serve")
+    checkpoints = parsed.checkpoint or [Path(name) for name in SHIPPED]
+    models = {str(path): model_in(path) for path in checkpoints}
+    settings = {"inputs": parsed.input, "steps": parsed.steps, "port": parsed.port, "dtype": parsed.dtype, "say": say}
+    try:
+        serve(models, _directions(parsed.direction, checkpoints), **settings)
+    except ServeError as error:
+        return failed(str(error))
+    return 0
+
+
+def _directions(given: list[Path], checkpoints: list[Path]) -> list[Path]:
+    shipped = all(path.as_posix() in SHIPPED for path in checkpoints)
+    return [zoo.resolve(direction) for direction in given or (SHIPPED_DIRECTIONS if shipped else ())]

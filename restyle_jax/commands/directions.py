@@ -87,7 +87,7 @@ def add_directions(commands: Any) -> None:
         help="of the codes at either end; above 1 their number (default: 0.02)",
     )
     interfacegan.add_argument(
-        "--conditions", nargs="+", type=Path, default=(), metavar="FILE", help="directions that must not change"
+        "--conditions", nargs="+", type=Path, default=(), metavar="FILE|NAME", help="directions that must not change"
     )
 
     ganspace = _add_method(methods, "ganspace", "principal components (arXiv 2004.02546)", GANSPACE)

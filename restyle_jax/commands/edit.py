@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from restyle_jax import zoo
 from restyle_jax.commands.arguments import (
     add_checkpoint,
     add_command,
@@ -20,9 +21,10 @@ from restyle_jax.jobs.workdir import model_in
 
 EDIT = """\
 three kinds of edit:
-  --direction FILE     along one direction for all photos. FILE: what `restyle directions fit`
+  --direction FILE|NAME
+                       along one direction for all photos. FILE: what `restyle directions fit`
                        writes, or a published file of InterFaceGAN (.npy), GANSpace (.npz, .pt),
-                       SeFa or ReStyle (.pt). A direction belongs to the generator for which it
+                       SeFa or ReStyle (.pt); NAME: of `restyle zoo`. A direction belongs to the generator for which it
                        was made. Strengths are in its units: standard deviations (GANSpace,
                        StyleSpace), or lengths in the space of codes
   --label smile=1      towards an attribute (=0: away from it), for each photo in a direction of
@@ -77,7 +79,9 @@ def add_edit(commands: Any) -> None:
     )
     add_output(edit)
     kind = edit.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--direction", type=Path, metavar="FILE", help="a file with directions")
+    kind.add_argument(
+        "--direction", type=Path, metavar="FILE|NAME", help="a file with directions, or a name of the zoo"
+    )
     kind.add_argument(
         "--label", type=_label, metavar="NAME=0|1", help="an attribute of the classifier, absent or present"
     )
@@ -144,7 +148,7 @@ def _edit(parsed: argparse.Namespace) -> int:
     from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
 
     if kind == "direction":
-        request = Along(parsed.direction, parsed.component, parsed.layers)
+        request = Along(zoo.resolve(parsed.direction), parsed.component, parsed.layers)
     elif kind == "label":
         name, value = parsed.label
         request = Towards(

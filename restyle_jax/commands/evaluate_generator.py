@@ -99,7 +99,7 @@ def _eval_generator(parsed: argparse.Namespace) -> int:
     options = GeneratorEvalOptions(
         checkpoint=model_in(parsed.checkpoint),
         data=parsed.data,
-        features=parsed.features,
+        features=parsed.features and model_in(parsed.features),
         count=parsed.count,
         seed=parsed.seed,
         truncation_psi=parsed.truncation_psi,

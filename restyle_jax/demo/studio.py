@@ -12,6 +12,7 @@ from tqdm import tqdm
 from restyle_jax.jobs.edit_measures import cropped
 from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.model import Model, invert, sample, synthesise
+from restyle_jax.ops.batches import filled_batches
 from restyle_jax.ops.images import to_bytes
 
 SHOWN_SIDE = 256  # pixels; larger pictures are made smaller for the page
@@ -72,7 +73,7 @@ class Studio:
         with self.watch.timed("inverting"):
             average = np.broadcast_to(np.asarray(self.model.average.y), inputs.shape)
             latents, images = [], []
-            for chunk, kept in _chunks(inputs, min(self.batch_size, len(inputs))):
+            for chunk, kept in filled_batches(inputs, min(self.batch_size, len(inputs))):
                 inversion = invert(self.model, chunk, steps, resize_outputs=True)
                 latents.append(np.asarray(inversion.latents[-1])[:kept])
                 images.append(np.asarray(inversion.images)[:, :kept].swapaxes(0, 1))
@@ -94,22 +95,15 @@ class Studio:
         """u8[h, w, 3] for each code f32[n, ...], h and w at most SHOWN_SIDE; `make` turns codes of another space into pictures."""
         made = []
         with self.watch.timed("making pictures of codes"):
-            for chunk, kept in _chunks(codes, self.batch_size):
+            for chunk, kept in filled_batches(codes, self.batch_size):
                 pixels = make(chunk) if make else synthesise(self.model, chunk, batch_size=self.batch_size)
-                made += [_small(picture) for picture in to_bytes(cropped(self.model, pixels[:kept]))]
+                made += [small(picture) for picture in to_bytes(cropped(self.model, pixels[:kept]))]
                 self.bar.update(kept)
         return made
 
 
-def _chunks(rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches of one size, and how many rows of each are meant: the last is filled up by repetition, because another size would be
-    compiled again."""
-    for start in range(0, len(rows), size):
-        chunk = rows[start : start + size]
-        yield np.resize(chunk, (size, *chunk.shape[1:])), len(chunk)
-
-
-def _small(picture: np.ndarray) -> np.ndarray:
+def small(picture: np.ndarray) -> np.ndarray:
+    """u8[h, w, 3] at most SHOWN_SIDE large, of the same shape."""
     image = Image.fromarray(picture)
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)

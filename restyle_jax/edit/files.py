@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from restyle_jax import zoo
 from restyle_jax.convert import reader, torch_file
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit.direction import Direction, Space
@@ -37,13 +38,14 @@ _GANSPACE = re.compile(r".*_n\d+(?P<w>_w)?(_seed\d+)?")
 
 
 def read_directions(path: str | os.PathLike[str], *, space: Space | None = None) -> list[Direction]:
-    """The directions in a file of any kind above; those of a file of components are called component0, component1, ...
+    """The directions in a file of any kind above, or of a name of the zoo; those of a file of components are called component0,
+    component1, ...
 
     space: of the codes, which files do not say, except ours. Boundaries and components tell Z from W by their official names,
     `.pt` files belong to W or W+. Raises CheckpointError for a file that is missing, damaged, of another kind, or of an unknown
     or another space.
     """
-    path = Path(path)
+    path = zoo.resolve(path)
     with _explained(path):
         if path.suffix in TORCH:
             made = _from_torch(path, reader.read(path).tree, space)
@@ -61,7 +63,7 @@ def read_directions(path: str | os.PathLike[str], *, space: Space | None = None)
 
 def read_components(path: str | os.PathLike[str], *, space: Space | None = None) -> Components:
     """The components in a GANSpace file (.npz, or e4e's .pt) with their mean. Raises as `read_directions`."""
-    path = Path(path)
+    path = zoo.resolve(path)
     with _explained(path):
         arrays = reader.read(path).tree if path.suffix in TORCH else _load(path)
         return _components(path, arrays, space)

@@ -102,6 +102,43 @@ def direction(
     return jnp.where(_per_code((second * first).sum((1, 2)) < 0), -second, second)
 
 
+def directions(
+    classifier: LatentClassifier,
+    w: jax.typing.ArrayLike,
+    attribute: str,
+    target: PerCode,
+    *,
+    method: Method | None = None,
+    key: jax.Array | None = None,
+) -> jax.Array:
+    """`direction` of codes f32[B, K, D], compiled: those of the first step of `edit`, whose arguments and errors it has.
+
+    With `along`, one search serves many strengths.
+    """
+    method, codes = method or Method(), jnp.asarray(w)
+    number, targets = _checked(classifier, codes, attribute, target, method)
+    graph, state = nnx.split(classifier)
+    return _directions(graph, state, codes, number, targets, jax.random.key(0) if key is None else key, method)
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "method"))
+def _directions(graph, state, w, attribute, target, key, method) -> jax.Array:
+    return direction(nnx.merge(graph, state, copy=True), w, attribute, target, method, jax.random.fold_in(key, 0))
+
+
+def along(
+    w: jax.typing.ArrayLike, found: jax.typing.ArrayLike, strengths: Sequence[float] | jax.typing.ArrayLike
+) -> jax.Array:
+    """Codes f32[B, K, D] moved along their own directions f32[B, K, D] by lengths f32[n]: f32[n, B, K, D].
+
+    What does not move comes back bit for bit. Raises ValueError for strengths that are not finite.
+    """
+    codes, lengths = jnp.asarray(w), np.asarray(strengths)
+    if not np.isfinite(lengths).all():
+        raise ValueError(f"strengths are {strengths}, expected finite numbers")
+    return _moved(codes, lengths.astype(codes.dtype)[:, None, None, None] * jnp.asarray(found))
+
+
 def edit(
     classifier: LatentClassifier,
     w: jax.typing.ArrayLike,
@@ -124,38 +161,51 @@ def edit(
     outside [0, 1], a step that is not a number.
     """
     method, codes = method or Method(), jnp.asarray(w)
-    config = classifier.config
-    check_codes(codes, config.num_styles, config.style_dim, "the classifier")
-    number = config.index(attribute)
-    targets, lengths = np.asarray(target, codes.dtype), np.asarray(step, codes.dtype)
-    for name, values in (("target", targets), ("step", lengths)):
-        if values.shape not in ((), (len(codes),)):
-            raise ValueError(
-                f"{name} of shape {values.shape}: expected one number, or one for each of {len(codes)} codes"
-            )
-    if not ((targets >= 0) & (targets <= 1)).all():
-        raise ValueError(f"target {target}: expected 0 (without {attribute}) to 1 (with it)")
+    number, targets = _checked(classifier, codes, attribute, target, method)
+    lengths = _per_row("step", step, codes)
     if not np.isfinite(lengths).all() or steps < 0:
         raise ValueError(f"step {step}, {steps} times: expected finite numbers, 0 times or more")
-    outside = [layer for layer in method.layers or () if not 0 <= layer < config.num_styles]
-    if outside:
-        raise ValueError(f"layers {outside}: codes have {config.num_styles} styles, from 0 to {config.num_styles - 1}")
     graph, state = nnx.split(classifier)
-    per_code = [jnp.broadcast_to(values, (len(codes),)) for values in (targets, lengths)]
-    return _edited(graph, state, codes, number, *per_code, steps, jax.random.key(0) if key is None else key, method)
+    key = jax.random.key(0) if key is None else key
+    return _edited(graph, state, codes, number, targets, lengths, steps, key, method)
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "method"))
 def _edited(graph, state, w, attribute, target, step, steps, key, method) -> jax.Array:
     classifier = nnx.merge(graph, state, copy=True)
-    # A product with 0 would turn -0 into 0.
-    moves = _per_code(step != 0) & (_mask(method.layers, w.shape[1]) > 0)
 
     def one(number: jax.Array, w: jax.Array) -> jax.Array:
         n = direction(classifier, w, attribute, target, method, jax.random.fold_in(key, number))
-        return jnp.where(moves, w + _per_code(step) * n, w)
+        return _moved(w, _per_code(step) * n)
 
     return jax.lax.fori_loop(0, steps, one, w)
+
+
+def _moved(w: jax.Array, by: jax.Array) -> jax.Array:
+    """w + by; where that is 0, the bits of w: a sum would turn -0 into 0."""
+    return jnp.where(by == 0, w, w + by)
+
+
+def _checked(
+    classifier: LatentClassifier, codes: jax.Array, attribute: str, target: PerCode, method: Method
+) -> tuple[int, np.ndarray]:
+    """The attribute's number, and f32[B] of the target; raises ValueError as `edit`."""
+    config = classifier.config
+    check_codes(codes, config.num_styles, config.style_dim, "the classifier")
+    number, targets = config.index(attribute), _per_row("target", target, codes)
+    if not ((targets >= 0) & (targets <= 1)).all():
+        raise ValueError(f"target {target}: expected 0 (without {attribute}) to 1 (with it)")
+    outside = [layer for layer in method.layers or () if not 0 <= layer < config.num_styles]
+    if outside:
+        raise ValueError(f"layers {outside}: codes have {config.num_styles} styles, from 0 to {config.num_styles - 1}")
+    return number, targets
+
+
+def _per_row(name: str, value: PerCode, codes: jax.Array) -> np.ndarray:
+    values = np.asarray(value, codes.dtype)
+    if values.shape not in ((), (len(codes),)):
+        raise ValueError(f"{name} of shape {values.shape}: expected one number, or one for each of {len(codes)} codes")
+    return np.broadcast_to(values, (len(codes),))
 
 
 def _mask(layers: tuple[int, ...] | None, num_styles: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from flax import nnx
 from restyle_jax.edit.direction import Direction
 from restyle_jax.nets import stylegan2
 from restyle_jax.nets.generators import Generator
+from restyle_jax.ops.batches import in_batches
 
 SAMPLES, TRUNCATION = 100_000, 0.7
 """Codes of the official statistics, and how far all of their styles are pulled towards w_avg."""
@@ -53,7 +54,7 @@ def stylegan2_of(generator: Generator) -> stylegan2.Generator:
 def styles(generator: Generator, w: jax.Array | np.ndarray, *, batch_size: int = 64) -> np.ndarray:
     """Codes f32[B, K, w_dim] as points of S, f32[B, C]. Raises ValueError for a StyleGAN, or codes of another shape."""
     graph, state = nnx.split(stylegan2_of(generator).synthesis)
-    return _in_batches(functools.partial(_styles, graph, state), np.asarray(w), batch_size)
+    return in_batches(functools.partial(_styles, graph, state), w, batch_size)
 
 
 def pictures(generator: Generator, s: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
@@ -68,16 +69,7 @@ def pictures(generator: Generator, s: jax.Array | np.ndarray, *, batch_size: int
             f"{config.resolution}-px generator"
         )
     graph, state = nnx.split(generator.synthesis)
-    return _in_batches(functools.partial(_pictures, graph, state), np.asarray(s), batch_size)
-
-
-def _in_batches(function, rows: np.ndarray, batch_size: int) -> np.ndarray:
-    parts = []
-    for start in range(0, len(rows), batch_size):
-        chunk = rows[start : start + batch_size]
-        padded = np.resize(chunk, (batch_size, *chunk.shape[1:]))  # so that one compilation serves any number
-        parts.append(np.asarray(function(padded))[: len(chunk)])
-    return np.concatenate(parts)
+    return in_batches(functools.partial(_pictures, graph, state), s, batch_size)
 
 
 @functools.partial(jax.jit, static_argnames="graph")

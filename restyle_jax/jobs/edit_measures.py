@@ -20,7 +20,7 @@ from restyle_jax.jobs.edit_records import Edited
 from restyle_jax.jobs.edits import Edit, classifier_for, column
 from restyle_jax.jobs.invert_folder import at_encoder_size
 from restyle_jax.losses.similarity import cosine_similarity
-from restyle_jax.metrics.attribute_dependency import attribute_dependency
+from restyle_jax.metrics.attribute_dependency import Dependency, attribute_dependency
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import Model
 from restyle_jax.nets.attributes import AttributeNetwork, describe, readings
@@ -67,19 +67,29 @@ class Judge:
         found: dict[str, Any] = {}
         if self.target is not None:
             found["target"] = float(means[self.target])
-            meant = self.attributes[self.target]
-            others = [i for i, name in enumerate(self.attributes) if name != meant and self.spread[i] > 0]
-            if others and self.spread[self.target] > 0:
-                kept = [self.target, *others]
-                dependency = attribute_dependency(before[:, kept], after[:, kept], self.spread[kept], 0)
+            if dependency := self.dependency(before, after):
                 found["dependency"] = {"mean": dependency.mean, "max": dependency.maximum}
         return {**found, "changes": dict(zip(self.names, means.tolist(), strict=True))}
 
+    @property
+    def others(self) -> list[int]:
+        """The columns that vary and belong to other attributes than the one that is meant."""
+        assert self.target is not None
+        meant = self.attributes[self.target]
+        return [i for i, name in enumerate(self.attributes) if name != meant and self.spread[i] > 0]
 
-def _judge_of_pictures(
+    def dependency(self, before: np.ndarray, after: np.ndarray) -> Dependency | None:
+        """Of the target (the first of its `each`) and `others`; None if there are none, or the target never varies."""
+        if not self.others or not self.spread[self.target] > 0:
+            return None
+        kept = [self.target, *self.others]
+        return attribute_dependency(before[:, kept], after[:, kept], self.spread[kept], 0)
+
+
+def judge_of_pictures(
     file: Path, model: Model, target: Callable[[Sequence[str]], int | None], *, batch_size: int
 ) -> Judge:
-    """An attribute network that looks at the pictures."""
+    """An attribute network that looks at the pictures. Raises CheckpointError if the file holds none."""
     network = load_attributes(file)
     columns = network.config.columns
     wanted = target([*columns])
@@ -182,7 +192,7 @@ class Measures:
 
         if options.attributes:
             wanted = target(options.attributes, options.target or edit.target, options.target is not None)
-            judges["attributes"] = _judge_of_pictures(options.attributes, model, wanted, batch_size=batch_size)
+            judges["attributes"] = judge_of_pictures(options.attributes, model, wanted, batch_size=batch_size)
         else:
             left_out["attributes"] = "no network that reads them off pictures was given (--attributes)"
         if options.classifier and edit.in_w:

@@ -120,13 +120,12 @@ def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np
         raise CheckpointError(f"--layers {request.layers}: {error}.") from error
 
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
-        def moved(strength: float) -> jax.Array:
-            lengths = np.full(len(latents), strength / request.updates, np.float32)  # an array: one compilation
-            return label.edit(
-                classifier, latents, request.attribute, request.value, lengths, steps=request.updates, method=method
-            )
-
-        return np.stack([np.asarray(moved(float(strength))) for strength in strengths])[None]
+        asked = (classifier, latents, request.attribute, request.value)
+        if request.updates == 1:  # the same way for all strengths
+            return label.along(latents, label.directions(*asked, method=method), strengths)[None]
+        lengths = np.asarray(strengths, np.float32) / request.updates
+        moved = [label.edit(*asked, length, steps=request.updates, method=method) for length in lengths]
+        return np.stack([np.asarray(codes) for codes in moved])[None]
 
     return Edit(f"{request.attribute}={request.value}", request.attribute, (Way(),), codes, pictures)
 

@@ -1,7 +1,7 @@
 """The models that are part of this package, trained with this software on drawn faces of 64 px (`data_pipelines.avatars`).
 
-Each lies in its own directory, in the format of `restyle_jax.save` with float16 weights, beside a card with what is to be known of
-it. `python -m experiments.avatars.make NAME` makes one again.
+Each lies in a directory of its own, in the format of `restyle_jax.save` with float16 weights, with a card that has what is to be
+known of it; directions are files. `python -m experiments.avatars.make NAME` makes one again.
 """
 
 from restyle_jax.zoo.entry import Entry
@@ -9,17 +9,16 @@ from restyle_jax.zoo.entry import Entry
 FAMILY, RESOLUTION = "avatars64", 64
 
 
+LICENCE = "Apache-2.0, as the code"
+
+
 def _model(name: str, what: str, resolution: int | None = RESOLUTION, suffix: str = "") -> Entry:
-    return Entry(
-        f"{FAMILY}/{name}",
-        f"{what} for drawn faces",
-        f"{FAMILY}/{name}{suffix}",
-        "https://github.com",
-        "this package",
-        "Apache-2.0, as the code",
-        resolution,
-        shipped=True,
-    )
+    page, file = "experiments/avatars of this software's repository", f"{FAMILY}/{name}{suffix}"
+    return Entry(f"{FAMILY}/{name}", what, file, page, "this package", LICENCE, resolution, shipped=True)
 
 
-ENTRIES = ()
+ENTRIES = (
+    _model("attributes", "what is in a drawn face, and features for FID of drawn faces", None),
+    _model("identity", "whether two drawn faces are the same person, for the identity loss", None),
+    _model("perceptual", "perceptual distance of drawn faces, in the form of LPIPS", None),
+)

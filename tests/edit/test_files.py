@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from restyle_jax import zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit import files
 from restyle_jax.edit.direction import Direction
@@ -48,6 +49,20 @@ def test_our_format_keeps_everything(tmp_path: Path):
     found = files.read_directions(tmp_path / "new" / "four.npz")
     assert all(map(same, found, directions)) and len(found) == 4
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["four.npz"]
+
+
+def test_directions_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A name of the zoo stands for the file that its entry names."""
+    monkeypatch.setenv("RESTYLE_MODELS", str(tmp_path))
+    entry = dataclasses.replace(zoo.find("official/lpips-alex"), name="official/smile", file="smile.npz", sha256=None)
+    monkeypatch.setitem(zoo._BY_NAME, entry.name, entry)
+    with pytest.raises(CheckpointError, match="official/smile: found no file"):
+        files.read_directions("official/smile")
+    smile = Direction("smile", normal(D), "W")
+    files.write_directions([smile], tmp_path / "smile.npz")
+    assert same(files.read_directions("official/smile")[0], smile)
+    with pytest.raises(CheckpointError, match="official/nothing: found neither a file nor the name"):
+        files.read_components("official/nothing")
 
 
 def test_boundaries_of_interfacegan(tmp_path: Path):

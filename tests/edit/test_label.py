@@ -143,6 +143,26 @@ def test_codes_that_do_not_move_come_back_bit_for_bit(order: Literal[1, 2]):
     assert (some[[1, 3]][:, [0, 2]] != w[[1, 3]][:, [0, 2]]).any()
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_one_search_for_many_strengths(order: Literal[1, 2]):
+    net, w = network(), codes(3)
+    w[0, :, 0] = -0.0
+    method = Method(order, layers=(0, 2), xi=0.5)
+    found = label.directions(net, w, "hat", [1, 0, 1], method=method)
+    several = np.asarray(label.along(w, found, [-2, 0, 0.7]))
+    for strength, moved in zip((-2, 0.7), several[[0, 2]], strict=True):
+        step = label.edit(net, w, "hat", [1, 0, 1], strength, method=method)
+        np.testing.assert_allclose(moved, step, rtol=1e-6, atol=1e-6)
+    assert (
+        several[1].tobytes() == w.tobytes()
+        and several[:, :, [1, 3]].tobytes() == w[[[0, 1, 2]] * 3][:, :, [1, 3]].tobytes()
+    )
+    with pytest.raises(ValueError, match=r"strengths are .*expected finite numbers"):
+        label.along(w, found, [1, np.nan])
+    with pytest.raises(ValueError, match="it knows smile, hat, age"):
+        label.directions(net, w, "hut", 1)
+
+
 def test_an_edit_does_not_depend_on_the_others_of_its_batch():
     net, w = network(), codes(4)
     together = label.edit(net, w, "hat", [1, 0, 1, 0], 1.0, steps=2)

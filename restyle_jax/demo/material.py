@@ -1,0 +1,106 @@
+"""What the demo begins with: a model, pictures and directions, given or its own."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from data_pipelines.avatars import PICTURES_PER_IDENTITY, RESOLUTIONS, AvatarSource, render
+from data_pipelines.folder import ImageError, list_photos, load_photos
+from restyle_jax import checkpoints
+from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.edit import ganspace
+from restyle_jax.edit.direction import Direction, apply
+from restyle_jax.edit.sampling import random_codes
+from restyle_jax.jobs.edit_options import Along, EditOptions
+from restyle_jax.jobs.edits import Edit, Way, edit_of
+from restyle_jax.model import Model, synthesise
+from restyle_jax.ops.images import resize, to_float
+
+PICTURES = 8  # at most
+COMPONENTS, CODES, FRESH = 3, 4000, 1000  # of GANSpace, where no direction is given
+REACH, COMPONENT_REACH = 3.0, 2.0  # largest strength of a given direction, and in standard deviations
+
+
+def loaded(checkpoint: Path, dtype: str, *, inverting: bool) -> Model:
+    """A model with a generator and, for inverting, an encoder. Raises CheckpointError if it has none."""
+    model = checkpoints.load(checkpoint, dtype=jnp.dtype(dtype))
+    try:
+        model.require_generator()
+        if inverting:
+            model.require_encoder()
+    except ValueError as error:
+        raise CheckpointError(f"{error}.") from error
+    return model
+
+
+def pictures(
+    inputs: Sequence[Path], model: Model, say: Callable[[str], None], *, exclude: Path | None = None
+) -> tuple[list[str], np.ndarray]:
+    """Names, and pictures f32[B, height, width, 3] of the encoder's size: the first that can be read, or avatars that no training
+    split has, each of another identity.
+
+    exclude: a folder among the inputs that is left out. Raises ImageError if an input does not exist, or none can be read.
+    """
+    height, width = model.geometry.height, model.geometry.width
+    if not inputs:
+        side = min(max(width, RESOLUTIONS[0]), RESOLUTIONS[1])
+        source = AvatarSource("test", PICTURES * PICTURES_PER_IDENTITY, side)
+        numbers = np.arange(0, len(source), PICTURES_PER_IDENTITY)
+        drawn = to_float(render(source.described(numbers), side))
+        return [f"avatar {i + 1}" for i in range(PICTURES)], resize(drawn, height, width)
+    photos = list_photos(inputs, exclude=exclude)
+    names, found = [], []
+    for photo, picture in load_photos(photos, height, width):
+        if isinstance(picture, ImageError):
+            say(f"Skipped {picture}")
+            continue
+        names.append(photo.name)
+        found.append(picture)
+        if len(names) == PICTURES:
+            break
+    if not names:
+        raise ImageError(f"{inputs[0]}: none of the {len(photos)} photos can be read.")
+    if len(photos) > PICTURES:
+        say(
+            f"The demo shows the first {PICTURES} photos that can be read, of {len(photos)}; `restyle invert` takes all."
+        )
+    return names, np.stack(found)
+
+
+def edits(directions: Sequence[Path], checkpoint: Path, model: Model, batch_size: int) -> list[tuple[Edit, float]]:
+    """Edits along the first direction of each file, or along principal components, each with its largest strength.
+
+    Raises CheckpointError if a file cannot be read or does not fit the model, which is that of `checkpoint`.
+    """
+    wanted = [EditOptions(checkpoint, Along(file), (REACH,)) for file in directions]
+    given = [(edit_of(options, model, batch_size), REACH) for options in wanted]
+    return given or _components(model, batch_size)
+
+
+def _components(model: Model, batch_size: int) -> list[tuple[Edit, float]]:
+    """The first principal components of the codes (GANSpace), as directions without a name that people would know."""
+    generator, _ = model.require_generator()
+    chunks = [codes.w for codes in random_codes(generator, CODES, seed=0)]
+    shape = chunks[0].shape[1:]  # [K, w_dim] where each style has a code of its own
+    found = ganspace.fit((w.reshape(len(w), -1) for w in chunks), components=COMPONENTS, fresh=FRESH)
+    assert found.explained is not None
+    components = []
+    for i, (direction, share) in enumerate(zip(found.directions(), found.explained.tolist(), strict=True)):
+        if len(shape) == 2:
+            direction = dataclasses.replace(direction, vector=direction.vector.reshape(shape), space="W+")
+        name = f"principal component {i + 1} ({share:.0%} of the variance)"
+        components.append((_along(direction, name, model, batch_size), COMPONENT_REACH))
+    return components
+
+
+def _along(direction: Direction, name: str, model: Model, batch_size: int) -> Edit:
+    return Edit(
+        name,
+        None,
+        (Way(),),
+        lambda latents, strengths: apply(direction, latents, strengths)[None],
+        lambda codes: synthesise(model, codes, batch_size=batch_size),
+    )
