@@ -71,7 +71,8 @@ def logarithmic(label: str, values: Sequence[float]) -> Axis:
 
 
 def whole_numbers(label: str, last: int, first: int = 0) -> Axis:
-    """A linear axis of whole numbers; with more than ten, some are left out."""
+    """A linear axis of whole numbers, one at least beyond the first; with more than ten, some are left out."""
+    last = max(last, first + 1)
     every = max(1, math.ceil((last - first) / 10))
     return Axis(label, first, last, [(number, str(number)) for number in range(first, last + 1, every)])
 

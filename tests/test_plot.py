@@ -56,4 +56,5 @@ def test_only_positive_numbers_have_a_logarithm(values: Any):
 
 def test_an_axis_of_whole_numbers():
     assert [text for _, text in whole_numbers("", 10, 1).ticks] == [str(i) for i in range(1, 11)]
+    assert [value for value, _ in whole_numbers("", 3, 3).ticks] == [3, 4] and whole_numbers("", 0).place(0) == 0
     assert [value for value, _ in whole_numbers("", 25).ticks] == list(range(0, 26, 3))

@@ -171,19 +171,21 @@ def markdown(results: Mapping[str, Any]) -> str:
 def figures(folder: Path, variants: Mapping[str, Any]) -> None:
     """Write the diagrams."""
 
-    def save(file: str, label: str, points: Mapping[str, list[tuple[float, float]]]) -> None:
+    def save(file: str, label: str, first: int, points: Mapping[str, list[tuple[float, float]]]) -> None:
         lines = [Line(each, colour, name) for colour, (name, each) in zip(COLOURS, points.items(), strict=False)]
         every = [point for line in lines for point in line.points]
-        x = whole_numbers(label, int(max(a for a, _ in every)), int(min(a for a, _ in every)))
+        x = whole_numbers(label, int(max(a for a, _ in every)), first)
         plot = line_plot(f"held-out L2 by {label}", x, from_zero("L2", max(b for _, b in every)), lines)
         (folder / file).write_text(as_file(plot))
 
     save(
         "by_refinement_step.svg",
         "refinement step",
+        1,
         {name: [(i + 1, value) for i, value in enumerate(found["means"]["l2"])] for name, found in variants.items()},
     )
-    save("by_training_step.svg", "training step", {name: found["by training step"] for name, found in variants.items()})
+    curves = {name: found["by training step"] for name, found in variants.items()}
+    save("by_training_step.svg", "training step", 0, curves)
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:

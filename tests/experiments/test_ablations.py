@@ -20,7 +20,7 @@ def named(tmp_path: Path) -> list[str]:
         (tmp_path / "data" / split).mkdir(parents=True)
         for i in range(count):
             source.open(i)[0].save(tmp_path / "data" / split / source.name(i))
-    generator = str(tiny.checkpoint(encoder=False))
+    generator = str(tiny.checkpoint())
     folders = ["--output", str(tmp_path / "out"), "--data", str(tmp_path / "data"), "--generator", generator]
     return [
         *folders,
@@ -39,7 +39,9 @@ def named(tmp_path: Path) -> list[str]:
 def test_a_variant_is_trained_once(
     named: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    narrow = dataclasses.replace(BASE, trunk_width=8, steps_per_image=1, lpips=0, identity=0, test_batch_size=2)
+    narrow = dataclasses.replace(
+        BASE, checkpoint=tiny.checkpoint(), steps_per_image=1, lpips=0, identity=0, test_batch_size=2
+    )
     monkeypatch.setattr(ablations, "BASE", narrow)
     monkeypatch.setattr(ablations, "VARIANTS", {"base": {}, "N = 0": {"steps_per_image": 0}})
     results = ablations.main(named)
