@@ -44,7 +44,7 @@ from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwor
 from restyle_jax.ops.images import to_float
 from tests import networks, tiny
 
-SIZE, K, PICTURES, CHANGE = 16, 6, 5, 0.1
+SIZE, K, PICTURES, CHANGE = 16, 6, 5, 0.3
 SMILE, GLASSES = "smile", "glasses=none:down"
 LABELS = ("smile", "hair_colour_blond")
 
@@ -70,22 +70,26 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     for name, make in made.items():
         save[name](networks.random(make), {}, paths[name])
-    shutil.copytree(tiny.checkpoint(in_channels=3), folder / "copy")  # another encoder without other programs
-    return paths | {"copy": folder / "copy"}
+    model = rs.load(tiny.checkpoint(in_channels=3))
+    for layer in model.require_generator()[0].mapping.layers:
+        layer.kernel[...] = 100 * layer.kernel[...]  # so that codes differ
+    rs.save(model, folder / "encoder")
+    shutil.copytree(folder / "encoder", folder / "copy")  # another encoder, but the same programs
+    return paths | {"encoder": folder / "encoder", "copy": folder / "copy"}
 
 
 def asked(models: dict[str, Path], output: Path, **changes: Any) -> list[str]:
     """The command line, with two encoders, and one of the zoo that is not there."""
-    encoders = [tiny.checkpoint(in_channels=3), models["copy"], "avatars64/none"]
+    encoders = [models["encoder"], models["copy"], "avatars64/none"]
     options = {
         "output": output,
-        "generator": tiny.checkpoint(),
+        "generator": models["encoder"],
         "encoders": encoders,
         "targets": [SMILE, GLASSES],
         "pictures": PICTURES,
         "samples": 120,
         "change": CHANGE,
-        **{name: path for name, path in models.items() if name != "copy"},
+        **{name: path for name, path in models.items() if name not in ("encoder", "copy")},
         **changes,
     }
     line = []
@@ -105,7 +109,7 @@ def test_a_report_by_a_process_of_its_own(tmp_path: Path, models: dict[str, Path
     assert list(results["encoders"]) == line[line.index("--encoders") + 1 :][:2]
     assert "avatars64/none" in results["left_out"] and "Left out: avatars64/none" in done.stdout
     tables = (report / "tables.md").read_text()
-    assert tables.strip() == done.stdout.strip() and f"### {GLASSES} by 0.1 sd" in tables
+    assert tables.strip() == done.stdout.strip() and f"### {GLASSES} by 0.3 sd" in tables
     reached = 0
     for encoder in results["encoders"].values():
         for target in (SMILE, GLASSES):
@@ -133,12 +137,12 @@ def test_a_report_by_a_process_of_its_own(tmp_path: Path, models: dict[str, Path
     assert {strip: strip.stat().st_mtime_ns for strip in strips} == times
     with pytest.raises(SystemExit):
         main(asked(models, report, change=2))
-    assert "change: 0.1 there, 2.0 now" in capsys.readouterr().err
+    assert "change: 0.3 there, 2.0 now" in capsys.readouterr().err
 
 
 def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path) -> None:
     """A direction of W, labels and their mean, written out."""
-    path = tiny.checkpoint(in_channels=3)
+    path = models["encoder"]
     model, encoder = rs.load(path), results["encoders"][str(path)]
     judge = judge_of_pictures(models["attributes"], model, lambda names: None, batch_size=BATCH)
     network = load_attributes(models["attributes"])

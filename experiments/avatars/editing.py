@@ -49,6 +49,15 @@ from restyle_jax.ops.images import to_bytes, to_float
 ZOO = "avatars64/"
 ENCODERS = ("psp", "e4e", "restyle-psp", "restyle-e4e", "style-transformer", "restyle-style-transformer")
 TARGETS = ("smile", "yaw", "glasses=none:down", "hair_colour=blond")
+MODELS = {
+    "generator": ("stylegan2", "for which directions are found"),
+    "attributes": ("attributes", "the network that reads attributes off pictures"),
+    "identity": ("identity", "the network that compares faces"),
+    "perceptual": ("perceptual", "the perceptual distance"),
+    "classifier": ("classifier", "the latent classifier of label edits"),
+    "editor": ("editor-hair", "the network for edits by reference"),
+}
+REQUIRED = ("generator", "attributes")
 PRODUCTS = ("tables.md", "results.json", "editability.svg", "strips", "directions")
 
 T = TypeVar("T")
@@ -67,16 +76,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "--targets", nargs="+", default=TARGETS, help="columns of the attribute network, NAME or NAME:down"
     )
     parser.add_argument("--change", type=float, default=1.0, help="of the target, in standard deviations (1)")
-    parser.add_argument("--generator", default=f"{ZOO}stylegan2")
-    parser.add_argument("--encoders", nargs="+", default=[ZOO + name for name in ENCODERS])
-    for name, model in (
-        ("attributes", "attributes"),
-        ("identity", "identity"),
-        ("perceptual", "perceptual"),
-        ("classifier", "classifier"),
-        ("editor", "editor-hair"),
-    ):
-        parser.add_argument(f"--{name}", default=ZOO + model)
+    parser.add_argument("--encoders", nargs="+", default=[ZOO + name for name in ENCODERS], help="with that generator")
+    for role, (model, what) in MODELS.items():
+        parser.add_argument(f"--{role}", default=ZOO + model, help=f"{what} ({ZOO}{model})")
     options = parser.parse_args(arguments)
     try:
         return measure(options)
@@ -87,10 +89,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything the options ask for. Raises CheckpointError or OutputError for what cannot be used."""
     targets = _targets(options)
-    files = {name: model_in(Path(getattr(options, name))) for name in ("generator", "attributes")}
+    files = {name: model_in(Path(getattr(options, name))) for name in REQUIRED}
     left_out: dict[str, str] = {}
-    optional = ("identity", "perceptual", "classifier", "editor")
-    files |= _found({name: getattr(options, name) for name in optional}, left_out)
+    files |= _found({role: getattr(options, role) for role in MODELS if role not in REQUIRED}, left_out)
     encoders = _found({name: name for name in options.encoders}, left_out)
     if not encoders:
         raise CheckpointError(f"there is no encoder to measure: {'; '.join(left_out.values())}")

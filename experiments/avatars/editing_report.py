@@ -170,8 +170,10 @@ def _number(value: float | None) -> str:
 
 
 def strip(rows: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """u8[H, W, 3]: for each caption a row of pictures u8[n, R, R, 3]."""
-    return picture_grid([""] * STRIP, [GridRow(caption, list(pictures)) for caption, pictures in rows], CELL, CELL)
+    """u8[H, W, 3]: for each caption a row of n pictures u8[n, R, R, 3]."""
+    return picture_grid(
+        [""] * len(rows[0][1]), [GridRow(caption, list(pictures)) for caption, pictures in rows], CELL, CELL
+    )
 
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 400, 300, 76, 20, 24, 56  # of a panel, and the space around what it shows
