@@ -24,6 +24,7 @@ from typing import Any
 import restyle_jax as rs  # before jax: it chooses the convolutions of the CPU backend
 
 # isort: split
+import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.avatars import AvatarSource, render
@@ -215,7 +216,9 @@ def results(directory: Path) -> np.ndarray:
     roles = {
         role for role, value in json.loads((directory / "config.json").read_text(encoding="utf-8")).items() if value
     }
-    pictures = to_float(render(AvatarSource("test", COMPARED, RESOLUTION).described(np.arange(COMPARED)), RESOLUTION))
+    pictures = jnp.asarray(
+        to_float(render(AvatarSource("test", COMPARED, RESOLUTION).described(np.arange(COMPARED)), RESOLUTION))
+    )
     if "attributes" in roles:
         return np.asarray(load_attributes(directory).features(pictures))
     if "identity" in roles:

@@ -103,7 +103,7 @@ def test_a_report_by_a_process_of_its_own(tmp_path: Path, models: dict[str, Path
     line = asked(models, report)
     environment = os.environ | {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
     command = [sys.executable, "-m", "experiments.avatars.editing", *line]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     results = json.loads((report / "results.json").read_text())
     assert list(results["encoders"]) == line[line.index("--encoders") + 1 :][:2]
