@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -18,7 +19,7 @@ from restyle_jax.jobs.edit_measures import Judge
 from restyle_jax.model import Model, synthesise
 from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.nets.latent_classifier import LatentClassifier
-from restyle_jax.nets.style_based import broadcast_styles
+from restyle_jax.nets.style_based import broadcast_styles, truncate
 from restyle_jax.ops.batches import in_batches
 
 SEED, BATCH = 0, 50
@@ -134,10 +135,8 @@ class Fits:
 
     def _channel(self, scores: np.ndarray, name: str) -> Direction:
         """The first channel by the paper's score."""
-        generator, w_avg = self.model.require_generator()
-        codes = np.asarray(broadcast_styles(self.samples.w, len(w_avg)))
-        w_avg = np.asarray(w_avg)
-        points = stylespace.styles(generator, w_avg + PSI * (codes - w_avg), batch_size=BATCH)
+        generator = self.model.require_generator()[0]
+        points = stylespace.styles(generator, self._shown(self.samples.w), batch_size=BATCH)
         widths = stylespace.stylegan2_of(generator).config.style_widths
         found = stylespace.Statistics(points.mean(0), points.std(0), widths)
         chosen = stylespace.attribute_channels(found, points[np.argsort(-scores)[:POSITIVES]], name=name, count=1)
@@ -165,8 +164,7 @@ class Fits:
 
     def _tried(self, components: Sequence[Direction]) -> tuple[list[Direction], np.ndarray]:
         """All components of either sign, and how they change the first samples: f32[components, PROBES, columns]."""
-        w_avg = np.asarray(self.model.require_generator()[1])
-        codes = w_avg + PSI * (np.asarray(broadcast_styles(self.samples.w[:PROBES], len(w_avg))) - w_avg)
+        codes = self._shown(self.samples.w[:PROBES])
         candidates = [signed for direction in components for signed in (direction, _reversed(direction))]
         lengths = [TRIED * self.samples.radius / _length(direction) for direction in candidates]
         moved = [np.asarray(apply(*each)) for each in zip(candidates, [codes] * len(candidates), lengths, strict=True)]
@@ -179,6 +177,11 @@ class Fits:
 
             every = in_batches(read, rows, BATCH).reshape(-1, len(codes), len(self.judge.names))
         return candidates, self.judge.changes(every[0], every[1:])
+
+    def _shown(self, w: np.ndarray) -> np.ndarray:
+        """The codes f32[n, K, D] of which the attribute network saw the pictures."""
+        w_avg = self.model.require_generator()[1]
+        return np.asarray(truncate(broadcast_styles(jnp.asarray(w), len(w_avg)), w_avg, PSI))
 
     def _matching(self, candidates: Sequence[Direction], changes: np.ndarray, target: Target) -> Direction:
         """Of those that change the target at least half as much as the strongest, the one that changes others least for it."""

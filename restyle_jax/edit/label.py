@@ -136,7 +136,7 @@ def along(
     codes, lengths = jnp.asarray(w), np.asarray(strengths)
     if not np.isfinite(lengths).all():
         raise ValueError(f"strengths are {strengths}, expected finite numbers")
-    return _moved(codes, lengths.astype(codes.dtype)[:, None, None, None] * jnp.asarray(found))
+    return _moved(codes, jnp.asarray(lengths, codes.dtype)[:, None, None, None] * jnp.asarray(found))
 
 
 def edit(

@@ -52,30 +52,23 @@ LABELS = ("smile", "hair_colour_blond")
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    names = ("attributes", "identity", "perceptual", "classifier", "editor")
-    paths = {name: folder / name for name in names}
-    made: dict[str, Any] = {
-        "attributes": lambda: AttributeNetwork(avatar_attributes(SIZE, (8, 8), 8), rngs=nnx.Rngs(0)),
-        "identity": lambda: IdentityNetwork(IdentityConfig(SIZE, (8, 8), 8), rngs=nnx.Rngs(1)),
-        "perceptual": lambda: PerceptualNetwork(PerceptualConfig(SIZE, (8, 8)), rngs=nnx.Rngs(2)),
-        "classifier": lambda: LatentClassifier(
-            LatentClassifierConfig(K, tiny.STYLE_DIM, LABELS, widths=(16,), embedding=4), rngs=nnx.Rngs(3)
-        ),
-        "editor": lambda: EditTransformer(
-            EditTransformerConfig(K, "smile", style_dim=tiny.STYLE_DIM, hidden=16), rngs=nnx.Rngs(4)
-        ),
+    judge = LatentClassifierConfig(K, tiny.STYLE_DIM, LABELS, widths=(16,), embedding=4)
+    mover = EditTransformerConfig(K, "smile", style_dim=tiny.STYLE_DIM, hidden=16)
+    made: dict[str, tuple[Any, Any]] = {
+        "attributes": (save_attributes, lambda: AttributeNetwork(avatar_attributes(SIZE, (8, 8), 8), rngs=nnx.Rngs(0))),
+        "identity": (save_identity, lambda: IdentityNetwork(IdentityConfig(SIZE, (8, 8), 8), rngs=nnx.Rngs(0))),
+        "perceptual": (save_perceptual, lambda: PerceptualNetwork(PerceptualConfig(SIZE, (8, 8)), rngs=nnx.Rngs(0))),
+        "classifier": (save_classifier, lambda: LatentClassifier(judge, rngs=nnx.Rngs(0))),
+        "editor": (save_editor, lambda: EditTransformer(mover, rngs=nnx.Rngs(0))),
     }
-    save = dict(
-        zip(names, (save_attributes, save_identity, save_perceptual, save_classifier, save_editor), strict=True)
-    )
-    for name, make in made.items():
-        save[name](networks.random(make), {}, paths[name])
+    for name, (save, make) in made.items():
+        save(networks.random(make), {}, folder / name)
     model = rs.load(tiny.checkpoint(in_channels=3))
     for layer in model.require_generator()[0].mapping.layers:
         layer.kernel[...] = 100 * layer.kernel[...]  # so that codes differ
     rs.save(model, folder / "encoder")
     shutil.copytree(folder / "encoder", folder / "copy")  # another encoder, but the same programs
-    return paths | {"encoder": folder / "encoder", "copy": folder / "copy"}
+    return {name: folder / name for name in (*made, "encoder", "copy")}
 
 
 def asked(models: dict[str, Path], output: Path, **changes: Any) -> list[str]:
@@ -180,7 +173,7 @@ def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path
             "dependency_numbers": others[~choices].mean(),
             "dependency_choices": others[choices].mean(),
             "perceptual": perceptual(jnp.asarray(after), jnp.asarray(before)).mean(),
-            "identity": (np.asarray(identity(before)) * np.asarray(identity(after))).sum(1).mean(),
+            "identity": (identity(jnp.asarray(before)) * identity(jnp.asarray(after))).sum(1).mean(),
         }.items():
             assert edit[key] == pytest.approx(float(expected), rel=2e-3, abs=1e-5), (method, key)
     assert checked > 1
