@@ -8,16 +8,15 @@ shipped model of this checkout.
 """
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,8 @@ from restyle_jax import zoo
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.auxiliary import load_own_identity, load_own_perceptual
 from restyle_jax.checkpoints.half import store_half
-from restyle_jax.edit.files import read_directions
+from restyle_jax.edit.files import read_directions, write_directions
+from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs import environment
 from restyle_jax.ops.images import to_float
 from restyle_jax.zoo.shipped import FAMILY, RESOLUTION
@@ -41,6 +41,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENCODED = 20_000  # pictures that encoders are trained on
 SCORED = 20_000  # random pictures from which directions are found
+SPREAD = 4000  # random codes whose standard deviation is the unit of a direction
 COMPARED = 200  # pictures on which float16 is compared with float32
 
 DRAWN = f"drawn faces of {RESOLUTION} px (`data_pipelines.avatars`)"
@@ -53,7 +54,7 @@ OF_ENCODERS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a model is made. program: what `restyle train` takes, or a script of its own; None for directions. pictures: what it is
     trained on. limits: a sentence. encodes: whether it reads a prepared data set, while others draw their pictures themselves."""
@@ -146,13 +147,17 @@ def ship_direction(name: str, run: Path, target: Path) -> None:
     source = run.with_suffix(".npz")
     (direction,) = read_directions(source)
     accuracy = direction.metadata["accuracy"]
+    generator, _ = rs.load(f"{FAMILY}/stylegan2").require_generator()
+    codes = np.concatenate([part.w for part in random_codes(generator, SPREAD, seed=0)])
+    unit = float((codes @ direction.vector).std() / np.linalg.norm(direction.vector))
     facts = {
         **_origin(name, source),
         "method": f"InterFaceGAN, a linear SVM between the {direction.metadata['chosen']} codes at either end",
+        "strength": f"1 is a standard deviation of random codes, a step of {unit:.2f}",
         "accuracy": f"{accuracy['validation']:.3f} on codes of either end held back, {accuracy['between']:.3f} between them",
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    write_directions([dataclasses.replace(direction, unit=unit)], target)
     target.with_suffix(".md").write_text(_markdown(name, facts, {}), encoding="utf-8")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from restyle_jax import zoo
 from restyle_jax.demo import sections
 from restyle_jax.demo.material import CODES, FRESH, edits, loaded, pictures
 from restyle_jax.demo.page import Section, document, table
@@ -60,7 +61,9 @@ def make_demo(output: Path, options: DemoOptions, say: Callable[[str], None] = t
             parts = _parts(Studio(model, options.batch_size, bar, watch), options, names, inputs, chosen)
         parts.append(_about(model, options, watch, time.perf_counter() - started))
         left_out = [] if model.encoder else [WITHOUT_ENCODER]
-        page = document("What this model does", [INTRODUCTION, f"The model: {options.checkpoint}.", *left_out], parts)
+        page = document(
+            "What this model does", [INTRODUCTION, f"The model: {zoo.label(options.checkpoint)}.", *left_out], parts
+        )
         folder.start({"checkpoint": fingerprint(options.checkpoint)})
         with folder.writing(output / PAGE) as path:
             path.write_text(page, encoding="utf-8")
@@ -75,7 +78,7 @@ WITHOUT_ENCODER = (
     "This checkpoint has a generator and no encoder, so what needs inversions is left out. What is edited and morphed are random "
     "pictures."
 )
-GIVEN = "The directions come from the files that were given."
+GIVEN = "Each direction was found for one attribute. What goes with it in random pictures may change a little, too."
 FOUND = (
     "These directions were found by GANSpace: the principal components of random codes, along which codes differ most. They have "
     "no names; what they change is seen in the pictures. Strengths count standard deviations."
@@ -120,11 +123,11 @@ def _about(model: Model, options: DemoOptions, watch: Stopwatch, seconds: float)
     }
     generator = model.require_generator()[0].config
     settings = {
-        "checkpoint": options.checkpoint,
+        "checkpoint": zoo.label(options.checkpoint),
         "generator": f"{generator.resolution} px, {generator.num_styles} styles",
         "inputs": ", ".join(map(str, options.inputs)) or "drawn avatars, of identities that training does not use",
         "steps": options.steps,
-        "directions": ", ".join(map(str, options.directions))
+        "directions": ", ".join(map(zoo.label, options.directions))
         or f"principal components of {CODES - FRESH} random codes",
         "number format": options.dtype,
     }

@@ -16,7 +16,7 @@ from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.zoo import official, shipped
 from restyle_jax.zoo.entry import Entry, checked, folder
 
-__all__ = ["Entry", "find", "folder", "is_directory", "list", "resolve"]
+__all__ = ["Entry", "find", "folder", "is_directory", "label", "list", "resolve"]
 
 ENTRIES = (*shipped.ENTRIES, *official.ENTRIES)
 
@@ -58,3 +58,8 @@ def is_directory(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a directory, or the name of a shipped model that is one: as networks are that we train ourselves."""
     entry = _BY_NAME.get(Path(path).as_posix())
     return Path(path).is_dir() or (entry is not None and entry.path.is_dir())
+
+
+def label(path: Path) -> str:
+    """What to call a file: the name of a shipped model where that is what lies there, otherwise its path."""
+    return next((entry.name for entry in shipped.ENTRIES if entry.path == path), str(path))

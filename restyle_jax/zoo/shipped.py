@@ -18,7 +18,15 @@ def _model(name: str, what: str, resolution: int | None = RESOLUTION, suffix: st
 
 
 ENTRIES = (
+    _model("restyle-psp", "ReStyle over pSp for drawn faces, encoder and generator"),
+    _model("restyle-e4e", "ReStyle over e4e for drawn faces, encoder and generator"),
+    _model("psp", "pSp for drawn faces, encoder and generator"),
+    _model("e4e", "e4e for drawn faces, encoder and generator"),
+    _model("style-transformer", "Style Transformer for drawn faces, encoder and generator"),
+    _model("stylegan2", "StyleGAN2 for drawn faces, generator and discriminator"),
     _model("attributes", "what is in a drawn face, and features for FID of drawn faces", None),
     _model("identity", "whether two drawn faces are the same person, for the identity loss", None),
     _model("perceptual", "perceptual distance of drawn faces, in the form of LPIPS", None),
+    _model("smile", "the direction of a smile, for codes of drawn faces", None, ".npz"),
+    _model("yaw", "the direction of turning the head, for codes of drawn faces", None, ".npz"),
 )
