@@ -84,7 +84,6 @@ RECIPES = {
     "e4e": _encoder("e4e.py"),
     "restyle-psp": _encoder("restyle_psp.py"),
     "restyle-e4e": _encoder("restyle_e4e.py"),
-    "style-transformer": _encoder("style_transformer.py"),
     "attributes": Recipe(HERE / "attributes.py", f"{DRAWN} and their factors", OF_NETWORKS),
     "identity": Recipe(HERE / "identity.py", f"{DRAWN}, four of each identity", OF_NETWORKS),
     "perceptual": Recipe(PERCEPTUAL, f"10000 {DRAWN}, and distortions of known order", OF_NETWORKS),

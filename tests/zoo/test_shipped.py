@@ -1,0 +1,124 @@
+"""The models that are part of the package: complete, small, described, and used by their names."""
+
+import configparser
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import restyle_jax as rs
+from data_pipelines.avatars import AvatarSource, render
+from experiments.avatars import make
+from restyle_jax import zoo
+from restyle_jax.checkpoints.attributes import load_attributes
+from restyle_jax.checkpoints.auxiliary import load_identity, load_perceptual
+from restyle_jax.cli import main
+from restyle_jax.edit.files import read_directions
+from restyle_jax.edit.sampling import random_codes
+from restyle_jax.jobs.experiment import read_experiment
+from restyle_jax.ops.images import to_float
+from restyle_jax.zoo.shipped import ENTRIES, FAMILY, RESOLUTION
+
+LARGEST = 40e6  # bytes of all together
+CARD = ("command", "data", "limits", "licence", "date", "hardware", "versions")
+
+
+def drawn(count: int) -> np.ndarray:
+    """Held-out faces f32[count, 64, 64, 3]."""
+    return to_float(render(AvatarSource("test", 4 * count, RESOLUTION).described(np.arange(count) * 4), RESOLUTION))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_each_is_there_with_a_card_and_a_recipe(entry: zoo.Entry, capsys: pytest.CaptureFixture[str]):
+    name = entry.name.removeprefix(f"{FAMILY}/")
+    assert entry.here and zoo.find(entry.name) is entry and zoo.resolve(entry.name) == entry.path
+    assert name in make.RECIPES and entry.card is not None
+    card = entry.card.read_text(encoding="utf-8")
+    assert card.startswith(f"# {entry.name}\n") and all(f"- **{fact}**: " in card for fact in CARD)
+    assert f"`python -m experiments.avatars.make {name}`" in card
+    assert main(["zoo", entry.name]) == 0
+    assert card in capsys.readouterr().out
+
+
+def test_all_together_are_small_and_nothing_else_is_there():
+    folder = zoo.find(f"{FAMILY}/identity").path.parent
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < LARGEST
+    assert {path.name for path in folder.iterdir() if path.suffix != ".md"} == {entry.path.name for entry in ENTRIES}
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".npz"}
+    assert {entry.name for entry in ENTRIES} == {f"{FAMILY}/{name}" for name in make.RECIPES}
+
+
+def test_the_wheel_holds_all_of_them():
+    settings = configparser.ConfigParser()
+    settings.read(make.ROOT / "setup.cfg")
+    package = make.ROOT / "restyle_jax" / "zoo"
+    patterns = settings["options.package_data"]["restyle_jax.zoo"].split()
+    packed = {path for pattern in patterns for path in package.glob(pattern) if path.is_file()}
+    assert packed == {path for path in (package / FAMILY).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["restyle-psp", "restyle-e4e", "psp", "e4e"])
+def test_encoders_invert_faces_that_they_have_not_seen(name: str):
+    model, x = rs.load(f"{FAMILY}/{name}"), drawn(12)
+    assert model.encoder is not None and model.generator is not None
+    assert model.encoder.config.in_channels == (6 if name.startswith("restyle") else 3)
+    errors = np.square(np.asarray(rs.invert(model, x, steps=5).images) - x).mean(axis=(2, 3, 4)).mean(axis=1)
+    average = np.square(np.asarray(model.average.y) - x).mean()
+    assert errors[-1] < 0.5 * average
+    if len(errors) > 1:
+        assert errors[-1] < errors[0]
+
+
+def test_all_models_have_the_same_generator():
+    names = [entry.name for entry in ENTRIES if entry.resolution]
+    pictures = [rs.generate(rs.load(name), [3]) for name in names]
+    for name, picture in zip(names, pictures, strict=True):
+        np.testing.assert_array_equal(picture, pictures[0], err_msg=name)
+
+
+def test_networks_by_name():
+    x = drawn(6)
+    assert load_attributes(f"{FAMILY}/attributes").features(x).shape == (6, 128)
+    cosine = np.asarray(load_identity(f"{FAMILY}/identity")(x))
+    np.testing.assert_allclose(np.linalg.norm(cosine, axis=-1), 1, atol=1e-3)
+    distance = load_perceptual("alex", Path(f"{FAMILY}/perceptual"), None)
+    assert float(distance(x, x).max()) == 0 < float(distance(x[:3], x[3:]).min())
+
+
+@pytest.mark.parametrize("name", ["smile", "yaw"])
+def test_directions_by_name(name: str):
+    (direction,) = read_directions(f"{FAMILY}/{name}")
+    assert (direction.name, direction.space, direction.vector.shape) == (name, "W", (128,))
+    generator, _ = rs.load(f"{FAMILY}/stylegan2").require_generator()
+    codes = np.concatenate([part.w for part in random_codes(generator, 1000, seed=1)])
+    spread = (codes @ direction.vector).std() / np.linalg.norm(direction.vector)
+    assert abs(direction.unit / spread - 1) < 0.1
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in make.RECIPES.items() if recipe.encodes])
+def test_recipes_of_encoders_are_those_of_the_shipped_files(name: str):
+    program = make.RECIPES[name].program
+    assert program is not None
+    config = read_experiment(program, {})
+    encoder = json.loads((zoo.resolve(f"{FAMILY}/{name}") / "config.json").read_text())["encoder"]
+    assert (encoder["trunk"], encoder["width"], encoder["in_channels"]) == (
+        config.trunk,
+        config.trunk_width,
+        config.in_channels,
+    )
+    assert config.max_steps * config.steps_per_image == read_experiment(make.HERE / "restyle_psp.py", {}).max_steps * 5
+
+
+def test_one_command_makes_a_file_again(tmp_path):
+    """The command for the perceptual distance, whose fit is the quickest; and what becomes of its result."""
+    target = tmp_path / "perceptual"
+    commands = list(make.commands("perceptual", tmp_path / "runs"))
+    assert commands == [
+        ["experiments.avatars.perceptual", f"{FAMILY}/attributes", str(tmp_path / "runs" / "perceptual")]
+    ]
+    make.ship("perceptual", zoo.resolve(f"{FAMILY}/perceptual"), target)
+    shipped = zoo.resolve(f"{FAMILY}/perceptual")
+    assert (target / "weights.safetensors").read_bytes() == (shipped / "weights.safetensors").read_bytes()
+    assert "0.0e+00 standard deviations on average" in (target / "card.md").read_text()
