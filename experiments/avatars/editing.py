@@ -114,25 +114,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             left_out["identity"], identity = identity, None
         done = {name: None if options.overwrite else _kept(folder, name, mark) for name, mark in marks.items()}
         models = {name: _encoder(encoders[name], base) for name, found in done.items() if found is None}
-        judge = judge_of_pictures(files["attributes"], base, lambda names: None, batch_size=BATCH)
-        for target in targets:
-            column(judge.names, target.column, files["attributes"])
+        judge = _judge(files["attributes"], base, targets) if models else None
         if options.overwrite:
             folder.clear(PRODUCTS)
         folder.start(settings)
-        instruments = Instruments(judge, identity, _loaded(files, "perceptual", load_own_perceptual))
-        samples = _samples(folder, base, judge, options.samples)
-        fits = Fits(base, judge, samples)
-        fitted = {target: fits.of(target, options.output / "directions") for target in targets}
-        pictures = _avatars(options.pictures, base.require_generator()[0].config.resolution)
-        with tqdm(total=len(models) * len(targets) * len(METHODS), unit="edit", dynamic_ncols=True) as bar:
-            for name, model in models.items():
-                bar.set_description(name)
-                bench = Bench(model, inverted(model, pictures), samples.radius, **tools)
-                strips = options.output / "strips" / _file_name(name)
-                found = _measured(bench, pictures, fitted, instruments, options.change, strips, folder, bar)
-                folder.write_json(_record(folder, name), {"encoder": marks[name], "found": found})
-                done[name] = found
+        if judge is not None:
+            instruments = Instruments(judge, identity, _loaded(files, "perceptual", load_own_perceptual))
+            samples = _samples(folder, base, judge, options.samples)
+            fits = Fits(base, judge, samples)
+            fitted = {target: fits.of(target, options.output / "directions") for target in targets}
+            pictures = _avatars(options.pictures, base.require_generator()[0].config.resolution)
+            with tqdm(total=len(models) * len(targets) * len(METHODS), unit="edit", dynamic_ncols=True) as bar:
+                for name, model in models.items():
+                    bar.set_description(name)
+                    bench = Bench(model, inverted(model, pictures), samples.radius, **tools)
+                    strips = options.output / "strips" / _file_name(name)
+                    found = _measured(bench, pictures, fitted, instruments, options.change, strips, folder, bar)
+                    folder.write_json(_record(folder, name), {"encoder": marks[name], "found": found})
+                    done[name] = found
         measured = {name: found for name, found in done.items() if found is not None}
         results = report.results(measured, settings, left_out)
         with folder.writing(options.output / "tables.md") as path:
@@ -189,6 +188,14 @@ def _editor(file: Path, model: Model) -> EditTransformer:
             remedy="give --editor a network that was trained on codes of this generator",
         )
     return editor
+
+
+def _judge(file: Path, base: Model, targets: Sequence[Target]) -> Judge:
+    """Raises CheckpointError if the file holds no attribute network, or one that does not know a target."""
+    judge = judge_of_pictures(file, base, lambda names: None, batch_size=BATCH)
+    for target in targets:
+        column(judge.names, target.column, file)
+    return judge
 
 
 def _encoder(path: Path, base: Model) -> Model:
