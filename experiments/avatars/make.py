@@ -81,7 +81,6 @@ PERCEPTUAL = HERE / "perceptual.py"
 RECIPES = {
     "stylegan2": Recipe(HERE.parent / "stylegan2_avatars64.py", f"40000 {DRAWN}, not mirrored", OF_GENERATORS),
     "psp": _encoder("psp.py"),
-    "e4e": _encoder("e4e.py"),
     "restyle-psp": _encoder("restyle_psp.py"),
     "restyle-e4e": _encoder("restyle_e4e.py"),
     "attributes": Recipe(HERE / "attributes.py", f"{DRAWN} and their factors", OF_NETWORKS),

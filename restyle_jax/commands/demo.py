@@ -34,7 +34,7 @@ examples:
 
 
 # What is shown where nothing is given; the first is the page's, and all of them are served.
-SHIPPED = ("avatars64/restyle-psp", "avatars64/restyle-e4e", "avatars64/psp", "avatars64/e4e")
+SHIPPED = ("avatars64/restyle-psp", "avatars64/restyle-e4e", "avatars64/psp")
 SHIPPED_DIRECTIONS = ("avatars64/smile", "avatars64/yaw")
 
 
