@@ -99,7 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     target = options.to or zoo.find(f"{FAMILY}/{options.name}").path
     for command in commands(options.name, options.workdir):
-        subprocess.run([sys.executable, "-m", *command], check=True)
+        if status := subprocess.run([sys.executable, "-m", *command]).returncode:
+            return status  # it has said why; the same command continues
     write = ship_direction if RECIPES[options.name].program is None else ship
     write(options.name, options.workdir / options.name, target)
     print(f"{target} and its card are written")

@@ -24,9 +24,10 @@ three kinds of edit:
   --direction FILE|NAME
                        along one direction for all photos. FILE: what `restyle directions fit`
                        writes, or a published file of InterFaceGAN (.npy), GANSpace (.npz, .pt),
-                       SeFa or ReStyle (.pt); NAME: of `restyle zoo`. A direction belongs to the generator for which it
-                       was made. Strengths are in its units: standard deviations (GANSpace,
-                       StyleSpace), or lengths in the space of codes
+                       SeFa or ReStyle (.pt); NAME: of `restyle zoo`. A direction belongs to the
+                       generator for which it was made. Strengths are in its units: standard
+                       deviations (GANSpace, StyleSpace, avatars64/...), or lengths in the space
+                       of codes
   --label smile=1      towards an attribute (=0: away from it), for each photo in a direction of
                        its own, the gradient of --classifier. A strength is a length; styles are
                        normalised one by one, or all together with --normalise global
