@@ -123,6 +123,6 @@ def test_what_is_refused(
         port = str(taken.getsockname()[1])
         message = refused("--serve", *smile, "--input", str(photo), "--port", port)
     assert f"cannot use port {port}" in message and "--port" in message
-    for wrong in (["--serve", "--port", "0"], ["--serve", "--port", "65536"], ["--serve", "--output", "out"], []):
+    for wrong in (["--serve", "--port", "0"], ["--serve", "--port", "65536"], ["--serve", "--output", "out"]):
         with pytest.raises(SystemExit):
             main(["demo", "--checkpoint", checkpoint, *wrong])
