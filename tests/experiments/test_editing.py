@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -40,6 +40,7 @@ from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerCo
 from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwork
+from restyle_jax.ops.batches import in_batches
 from restyle_jax.ops.images import to_float
 from tests import networks, tiny
 
@@ -131,6 +132,10 @@ def test_a_report(tmp_path: Path, models: dict[str, Path], capsys: pytest.Captur
     assert "change: 0.3 there, 2.0 now" in capsys.readouterr().err
 
 
+def called(network: Any, *pictures: jax.Array) -> jax.Array:
+    return network(*pictures)
+
+
 def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path) -> None:
     """A direction of W, labels and their mean, written out."""
     path = models["encoder"]
@@ -140,12 +145,13 @@ def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path
     source = AvatarSource("test", 4 * PICTURES, SIZE)
     pictures = to_float(render(source.described(4 * np.arange(PICTURES)), SIZE))
     codes = inverted(model, pictures)
-    np.testing.assert_allclose(codes[:2], invert(model, pictures[:2]).latents[-1], atol=1e-4)
+    filled = invert(model, np.resize(pictures, (BATCH, *pictures.shape[1:])))  # as large as there: one program for both
+    np.testing.assert_array_equal(codes, filled.latents[-1][:PICTURES])
     before = np.clip(synthesise(model, codes, batch_size=BATCH), -1, 1)
     assert encoder["reconstruction"]["l2"] == pytest.approx(np.square(before - pictures).mean(), rel=1e-4)
 
     smile = judge.names.index("smile")
-    values = readings_of(network, before)
+    values = in_batches(lambda part: readings_of(network, part), before, BATCH)
     identity, perceptual = load_own_identity(models["identity"]), load_own_perceptual(models["perceptual"])
     n = np.asarray(label.directions(load_classifier(models["classifier"]), codes, "smile", 1))
     mean = n.mean(0) / np.linalg.norm(n.mean(0), axis=-1, keepdims=True)
@@ -158,7 +164,7 @@ def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path
     ):
         edit = encoder["edits"][SMILE][method]
         after = np.clip(synthesise(model, moved(np.float32(edit["strength"])), batch_size=BATCH), -1, 1)
-        change = (readings_of(network, after) - values) / judge.spread
+        change = (in_batches(lambda part: readings_of(network, part), after, BATCH) - values) / judge.spread
         assert edit["change"] == pytest.approx(change[:, smile].mean(), rel=2e-3, abs=1e-4)
         if not edit["reached"]:
             continue
@@ -170,8 +176,10 @@ def check_numbers(results: dict[str, Any], models: dict[str, Path], report: Path
             "dependency_max": others.max(),
             "dependency_numbers": others[~choices].mean(),
             "dependency_choices": others[choices].mean(),
-            "perceptual": perceptual(jnp.asarray(after), jnp.asarray(before)).mean(),
-            "identity": (identity(jnp.asarray(before)) * identity(jnp.asarray(after))).sum(1).mean(),
+            "perceptual": networks.apply(perceptual, called, after, before).mean(),
+            "identity": (networks.apply(identity, called, before) * networks.apply(identity, called, after))
+            .sum(1)
+            .mean(),
         }.items():
             assert edit[key] == pytest.approx(float(expected), rel=2e-3, abs=1e-5), (method, key)
     assert checked > 1
