@@ -19,6 +19,12 @@ from tests import tiny
 from tests.browser import chromium
 
 PATIENCE = 300_000  # milliseconds: machines that test may be busy
+# Programs that a shell starts in the background ignore Ctrl-C, and so do theirs, unless they say otherwise.
+RESTYLE = """\
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("restyle_jax", run_name="__main__", alter_sys=True)
+"""
 MODELS = {"steps": tiny.checkpoint(), "single": tiny.checkpoint(in_channels=3)}
 
 
@@ -36,7 +42,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     with (
         open(tmp_path / "errors", "w+") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "restyle_jax", *map(str, command)],
+            [sys.executable, "-c", RESTYLE, *map(str, command)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=errors,
