@@ -49,7 +49,14 @@ from restyle_jax.jobs.workdir import model_in
 from restyle_jax.model import Model, invert
 from restyle_jax.optimise import CHUNK, optimise
 
-ENCODERS = {"pSp": "psp", "e4e": "e4e", "ReStyle-pSp": "restyle-psp", "ReStyle-e4e": "restyle-e4e"}
+ENCODERS = {
+    "pSp": "psp",
+    "e4e": "e4e",
+    "Style Transformer": "style-transformer",
+    "ReStyle-pSp": "restyle-psp",
+    "ReStyle-e4e": "restyle-e4e",
+    "ReStyle-Style Transformer": "restyle-style-transformer",
+}
 INFERENCE = (1, 2, 3, 5, 10)
 HYBRID = "ReStyle-pSp"  # whose codes optimisation starts from
 LEARNING_RATE = 0.05

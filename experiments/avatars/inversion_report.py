@@ -18,7 +18,7 @@ from restyle_jax.plot import COLOURS, Axis, Line, as_file, from_zero, line_plot,
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
 MEASURES = ("l2", "perceptual", "identity", "delta", "from average")
-KINDS = ("pSp", "e4e")
+KINDS = ("pSp", "e4e", "Style Transformer")
 STEPS = 5  # N, unless it is said otherwise
 ROWS, CELL = 8, 96  # of the sheet of reconstructions: people, and pixels of a picture
 
@@ -147,10 +147,14 @@ def claims(
         text = f"ReStyle-{kind} changes coarse before fine (coarse share, step {STEPS} against step 1)"
         found.append(less(text, (share[STEPS - 1], share[0])))
     for prefix in ("", "ReStyle-"):
+        new = _last(of[f"{prefix}Style Transformer"]["l2"])
+        for kind in ("pSp", "e4e"):
+            text = f"{prefix}Style Transformer beats {prefix}{kind}, l2"
+            found.append(less(text, (new, _last(of[f"{prefix}{kind}"]["l2"]))))
         e4e, psp = (_last(of[f"{prefix}{kind}"]["delta"]) for kind in ("e4e", "pSp"))
         found.append(less(f"{prefix}e4e stays closer to W than {prefix}pSp, delta", (e4e, psp)))
         text = f"{prefix}e4e keeps identity better than {prefix}pSp under an edit of equal change (1 - similarity)"
-        pair = [edited.get(f"{prefix}{kind}") for kind in reversed(KINDS)]
+        pair = [edited.get(f"{prefix}{kind}") for kind in ("e4e", "pSp")]
         if pair[0] and pair[1]:
             found.append(less(text, (1 - pair[0].identity, 1 - pair[1].identity)))
         else:
@@ -194,7 +198,7 @@ def figures(folder: Path, results: Mapping[str, Any], measured: Mapping[str, Mea
         if len(found.change) > 1:
             shown = found.change[:STEPS]
             figure = change_figure(shown, [f"step {i + 1}" for i in range(len(shown))])
-            Image.fromarray(figure).save(folder / f"changes_{title.lower()}.png")
+            Image.fromarray(figure).save(folder / f"changes_{title.lower().replace(' ', '-')}.png")
 
 
 def against_time(results: Mapping[str, Any], name: str, colours: Mapping[str, str]) -> str:

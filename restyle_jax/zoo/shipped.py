@@ -20,7 +20,10 @@ def _model(name: str, what: str, resolution: int | None = RESOLUTION, suffix: st
 ENTRIES = (
     _model("restyle-psp", "ReStyle over pSp for drawn faces, encoder and generator"),
     _model("restyle-e4e", "ReStyle over e4e for drawn faces, encoder and generator"),
+    _model("restyle-style-transformer", "ReStyle over the Style Transformer for drawn faces, encoder and generator"),
     _model("psp", "pSp for drawn faces, encoder and generator"),
+    _model("e4e", "e4e for drawn faces, encoder and generator"),
+    _model("style-transformer", "the Style Transformer for drawn faces, encoder and generator"),
     _model("stylegan2", "StyleGAN2 for drawn faces, generator and discriminator"),
     _model("attributes", "what is in a drawn face, and features for FID of drawn faces", None),
     _model("identity", "whether two drawn faces are the same person, for the identity loss", None),

@@ -16,7 +16,14 @@ from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwor
 from tests import networks, tiny
 
 SIZE = tiny.SIZE
-ENCODERS = {"psp": (0, 3), "e4e": (1, 3), "restyle-psp": (2, 6), "restyle-e4e": (3, 6)}
+ENCODERS = {
+    "psp": (0, 3),
+    "e4e": (1, 3),
+    "style-transformer": (4, 3),
+    "restyle-psp": (2, 6),
+    "restyle-e4e": (3, 6),
+    "restyle-style-transformer": (5, 6),
+}
 
 
 def judges() -> tuple[PerceptualNetwork, IdentityNetwork]:

@@ -58,7 +58,7 @@ def test_the_program_measures_everything(named: list[str], tmp_path: Path):
     assert "### Claims" in done.stdout and "python -m experiments.avatars.inversion --perceptual" in done.stdout
 
     assert {title: len(means["l2"]) for title, means in results["encoders"].items()} == {
-        "pSp": 1, "e4e": 1, "ReStyle-pSp": 10, "ReStyle-e4e": 10,
+        "pSp": 1, "e4e": 1, "Style Transformer": 1, "ReStyle-pSp": 10, "ReStyle-e4e": 10, "ReStyle-Style Transformer": 10,
     }  # fmt: skip
     assert results["seconds"]["pSp"].keys() == {"1"} and results["seconds"]["ReStyle-e4e"].keys() == {
         "1",
@@ -72,11 +72,11 @@ def test_the_program_measures_everything(named: list[str], tmp_path: Path):
     for found in results["edits"].values():
         assert found["change"] == pytest.approx(results["wanted change"], rel=edits.TOLERANCE)
     verdicts = re.findall(r"^- .*: (holds|does not hold|not measured) \(", done.stdout, re.MULTILINE)
-    assert len(verdicts) == 22 and (verdicts.count("not measured") > 0) == bool(results["edits that failed"])
+    assert len(verdicts) == 33 and (verdicts.count("not measured") > 0) == bool(results["edits that failed"])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("report.md", "results.json", "error_by_step.svg", "reconstructions.png"),
         *("quality_against_time_l2.svg", "quality_against_time_perceptual.svg"),
-        *("changes_restyle-psp.png", "changes_restyle-e4e.png"),
+        *("changes_restyle-psp.png", "changes_restyle-e4e.png", "changes_restyle-style-transformer.png"),
     }
 
     seed, channels = ENCODERS["psp"]

@@ -59,7 +59,7 @@ def test_the_wheel_holds_all_of_them():
     assert packed == {path for path in (package / FAMILY).rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["restyle-psp", "restyle-e4e", "psp"])
+@pytest.mark.parametrize("name", [name for name, recipe in make.RECIPES.items() if recipe.encodes])
 def test_encoders_invert_faces_that_they_have_not_seen(name: str):
     model, x = rs.load(f"{FAMILY}/{name}"), drawn(12)
     assert model.encoder is not None and model.generator is not None
