@@ -15,6 +15,7 @@ Hardware: 2 CPU cores. Expected result: experiments/RESULTS.md.
 
 import argparse
 import dataclasses
+import functools
 import json
 import shlex
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 import restyle_jax  # noqa: F401 - before jax: it chooses the convolutions of the CPU backend
 
 # isort: split
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -179,7 +181,7 @@ def invert_all(
 
 def pooled(model: Model, images: np.ndarray) -> np.ndarray:
     """Pictures of the generator at the size that the encoder sees."""
-    return np.asarray(model.geometry.pool(images))
+    return np.asarray(model.geometry.pool(jnp.asarray(images)))
 
 
 def compared(judges: Judges, target: np.ndarray, images: np.ndarray, batch: int) -> Values:
@@ -215,13 +217,14 @@ def times(first: Model, second: Model, inputs: np.ndarray, options: argparse.Nam
     """{start: seconds for each picture with 1 ... STEPS steps}, compiled."""
     x = np.resize(inputs, (options.batch_size, *inputs.shape[1:]))
 
-    def timed(model: Model, steps: int, **bootstrap: Model) -> float:
-        return seconds(lambda: invert(model, x, steps, resize_outputs=True, **bootstrap), options.repeats) / len(x)
+    def timed(model: Model, steps: int, before: Model | None = None) -> float:
+        call = functools.partial(invert, model, x, steps, resize_outputs=True, bootstrap_from=before)
+        return seconds(call, options.repeats) / len(x)
 
     alone = timed(first, 1)
     return {
         AVERAGE: [timed(second, steps + 1) for steps in range(STEPS)],
-        BOOTSTRAPPED: [alone, *(timed(second, steps, bootstrap_from=first) for steps in range(1, STEPS))],
+        BOOTSTRAPPED: [alone, *(timed(second, steps, first) for steps in range(1, STEPS))],
     }
 
 

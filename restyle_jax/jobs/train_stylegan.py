@@ -46,9 +46,10 @@ def train_stylegan(
       CheckpointError: a file is not what it should be.
     """
     if config.checkpoint:
-        config = dataclasses.replace(config, checkpoint=model_in(config.checkpoint))
-        if not config.checkpoint.exists():
-            raise TrainingError(f"--checkpoint: {config.checkpoint}: there is no such file or folder. Check the path.")
+        checkpoint = model_in(config.checkpoint)
+        if not checkpoint.exists():
+            raise TrainingError(f"--checkpoint: {checkpoint}: there is no such file or folder. Check the path.")
+        config = dataclasses.replace(config, checkpoint=checkpoint)
     if connect is not None:
         distributed.connect(connect)
     tell = say if distributed.is_first() else lambda _: None

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,7 +50,7 @@ def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def encoder(config: EncoderTraining, workdir: Path, **how: Any) -> Outcome:
         require(config)
         assert config.generator == tmp_path / "out" / "generator" and config.data == tmp_path / "data"
-        tuned = rs.load(model_in(config.generator))
+        tuned = rs.load(model_in(workdir.parent / "generator"))
         whole = dataclasses.replace(rs.load(START), generator=tuned.generator, w_avg=tuned.w_avg)
         return finished(whole, workdir, config)
 
@@ -80,16 +81,17 @@ def test_the_program_compares(named: list[str], tmp_path: Path, capsys: pytest.C
     described = AvatarSource("test", PICTURES, SIZE).described(np.arange(PICTURES))
     x, truth = (to_float(render(described, SIZE, style)) for style in ("painted", "comic"))
 
-    def inverted(model: rs.Model, steps: int, **how: Any) -> rs.Inversion:
+    def inverted(model: rs.Model, steps: int, **how: Any) -> list[np.ndarray]:
+        """Codes and pictures after each step."""
         parts = [rs.invert(model, x[rows], steps, resize_outputs=True, **how) for rows in ([0, 1], [2, 2])]
-        return rs.Inversion(*(np.concatenate(pair, axis=1)[:, :PICTURES] for pair in zip(*parts, strict=True)))
+        return [np.concatenate(pair, axis=1)[:, :PICTURES] for pair in zip(*parts, strict=True)]
 
-    codes = inverted(first, STEPS).latents
+    codes, _ = inverted(first, STEPS)
     drawn = rs.synthesise(second, codes.reshape(-1, *codes.shape[2:]), batch_size=BATCH)
     expected = {
-        AVERAGE: inverted(second, STEPS).images,
-        BOOTSTRAPPED: inverted(second, STEPS - 1, bootstrap_from=first).images,
-        ALONE: np.asarray(second.geometry.pool(drawn)).reshape(STEPS, *x.shape),
+        AVERAGE: inverted(second, STEPS)[1],
+        BOOTSTRAPPED: inverted(second, STEPS - 1, bootstrap_from=first)[1],
+        ALONE: np.asarray(second.geometry.pool(jnp.asarray(drawn))).reshape(STEPS, *x.shape),
     }
     for start, images in expected.items():
         for name, target in (("input", x), ("truth", truth)):
