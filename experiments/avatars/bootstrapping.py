@@ -3,12 +3,12 @@
     restyle data prepare avatars --to data/avatars64 --resolution 64 --count 20000
     python -m experiments.avatars.bootstrapping --output runs/bootstrapping --data data/avatars64
 
-Fine-tunes the generator of avatars on the comic style (`comic_generator.py`), trains an encoder for it whose inputs are painted
-avatars (`comic_encoder.py`), each in a folder of its own, where it continues if it was stopped and is not repeated. Then held-out
-avatars are inverted in N = 5 steps: by the new encoder from the average of its generator; and bootstrapped, where the first step is
-that of an encoder of painted avatars and the new encoder goes on from its code and its picture. Beside them, the codes of the
-first encoder alone, drawn by the new generator. What the paper cannot know is known here: how the same factors look in the second
-style, the truth. Writes into the folder report.md, results.json, people.png and error_by_step.svg.
+Fine-tunes the generator of avatars on the comic style (`comic_generator.py`), and the encoder of painted avatars so that it makes
+comic ones of them (`comic_encoder.py`), each in a folder of its own, where it continues if it was stopped and is not repeated.
+Then held-out avatars are inverted in N = 5 steps: by the new encoder from the average of its generator; and bootstrapped, where the
+first step is that of the encoder of painted avatars and the new encoder goes on from its code and its picture. Beside them, the
+codes of the first encoder alone, drawn by the new generator. What the paper cannot know is known here: how the same factors look in
+the second style, the truth. Writes into the folder report.md, results.json, people.png and error_by_step.svg.
 
 Hardware: 2 CPU cores. Expected result: experiments/RESULTS.md.
 """
@@ -62,7 +62,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="a folder, also one to continue in")
     parser.add_argument("--data", type=Path, required=True, help="prepared avatars, or a folder with train/ and test/")
     for name, what in (
-        ("restyle-psp", "the encoder of painted avatars that makes the first step"),
+        ("restyle-psp", "the encoder of painted avatars: makes the first step, and is where the second begins"),
         ("perceptual", "the network that compares pictures"),
         ("identity", "the network that compares people"),
     ):
@@ -144,6 +144,7 @@ def configuration(options: argparse.Namespace) -> EncoderTraining:
     return dataclasses.replace(
         comic_encoder.config,
         data=options.data,
+        checkpoint=options.restyle_psp,
         lpips_trunk_weights=options.perceptual,
         identity_weights=options.identity,
     )

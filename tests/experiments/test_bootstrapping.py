@@ -172,5 +172,8 @@ def test_the_settings_are_possible_and_the_published_losses():
     changed = {
         field.name for field in dataclasses.fields(BASE) if getattr(config, field.name) != getattr(BASE, field.name)
     }
-    assert changed == {"generator", "identity", "w_norm", "max_steps", "image_every", "eval_every", "save_every"}
+    assert changed == {
+        *("checkpoint", "generator", "identity", "w_norm", "ema"),
+        *("max_steps", "image_every", "eval_every", "save_every"),
+    }
     assert (comic_generator.config.avatar_style, comic_generator.config.batch_size) == ("comic", 16)
