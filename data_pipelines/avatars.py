@@ -7,6 +7,7 @@ and these give its pixels at any resolution:
     pictures = render(factors, 256)
     smiling = render(factors | {"smile": np.array([1.0, 1.0])}, 256)
     with_hat = render(factors | {"hat": np.array([code("hat", "cap")] * 2)}, 256)
+    as_comic = render(factors, 256, "comic")
 
 Picture i of a split is picture i mod 4 of the identity first + i div 4; the identities of the splits are disjoint. Factors
 are not mirrored with a picture: where they are used, train without flips.
@@ -27,6 +28,7 @@ from data_pipelines.drawing import features, hair, wear
 from data_pipelines.drawing.canvas import Canvas
 from data_pipelines.drawing.face import Face
 from data_pipelines.drawing.factors import Factors, checked, sample_factors
+from data_pipelines.drawing.styles import DRAWN_AS, STYLES, Style
 from data_pipelines.layout import Encoded, Layout, Split
 
 PICTURES_PER_IDENTITY = 4
@@ -62,18 +64,19 @@ REACH = 0.9
 CHUNK = 2**16
 
 
-def render(factors: Factors, resolution: int) -> np.ndarray:
-    """Draw uint8[B, resolution, resolution, 3], RGB, from the factors of B pictures (see `drawing.factors`).
+def render(factors: Factors, resolution: int, style: Style = "painted") -> np.ndarray:
+    """Draw uint8[B, resolution, resolution, 3], RGB, from the factors of B pictures (see `drawing.factors`) in a style
+    (see `drawing.styles`).
 
     A picture does not depend on the others of its batch, and pictures of different resolutions show the same. Other keys
     than those of FACTORS are ignored. One core draws about 660 pictures a second at 64 px in batches of 16 or more, and 160
     one by one. Beyond the result it takes 15 MB of memory, or 120 MB at 1024 px, whatever the size of the batch.
 
     Raises:
-      ValueError: the resolution is not from 8 to 4096; a factor is missing or out of range (all are named).
+      ValueError: the resolution is not from 8 to 4096; there is no such style; a factor is missing or out of range (all
+        are named).
     """
-    if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
-        raise ValueError(f"resolution {resolution}: expected {RESOLUTIONS[0]} to {RESOLUTIONS[1]} pixels")
+    _check(resolution, style)
     values = checked(factors)
     count = len(next(iter(values.values())))
     pictures = np.empty((count, resolution, resolution, 3), np.uint8)
@@ -84,8 +87,16 @@ def render(factors: Factors, resolution: int) -> np.ndarray:
         face = Face.of(canvas, {name: array[some] for name, array in values.items()})
         for layer in LAYERS:
             layer(face)
-        pictures[some] = np.rint(np.clip(canvas.pixels, 0, 1) * 255).transpose(0, 2, 3, 1)
+        drawn = DRAWN_AS[style](np.clip(canvas.pixels, 0, 1))
+        pictures[some] = np.rint(np.clip(drawn, 0, 1) * 255).transpose(0, 2, 3, 1)
     return pictures
+
+
+def _check(resolution: int, style: str) -> None:
+    if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
+        raise ValueError(f"resolution {resolution}: expected {RESOLUTIONS[0]} to {RESOLUTIONS[1]} pixels")
+    if style not in STYLES:
+        raise ValueError(f"style {style!r}: expected one of {', '.join(STYLES)}")
 
 
 class AvatarSource:
@@ -97,11 +108,11 @@ class AvatarSource:
 
     paired = False
 
-    def __init__(self, split: Literal["train", "test"], count: int, resolution: int) -> None:
+    def __init__(self, split: Literal["train", "test"], count: int, resolution: int, style: Style = "painted") -> None:
         if not 0 < count <= 2**31 * PICTURES_PER_IDENTITY:
             raise ValueError(f"{count} pictures: expected 1 to {2**31 * PICTURES_PER_IDENTITY}")
-        if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
-            raise ValueError(f"resolution {resolution}: expected {RESOLUTIONS[0]} to {RESOLUTIONS[1]} pixels")
+        _check(resolution, style)
+        self.style: Style = style
         self.split: Literal["train", "test"] = split
         self.resolution, self._count = resolution, count
 
@@ -120,7 +131,7 @@ class AvatarSource:
 
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `source.Source`."""
-        picture = Image.fromarray(render(self.described(np.array([index])), self.resolution)[0])
+        picture = Image.fromarray(self.drawn(np.array([index]))[0])
         return picture, picture
 
     def seeds(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,6 +148,10 @@ class AvatarSource:
         identities, pictures = self.seeds(indices)
         return {"identity": identities, "picture": pictures} | sample_factors(identities, pictures)
 
+    def drawn(self, indices: np.ndarray) -> np.ndarray:
+        """Pictures `indices` int[B], uint8[B, resolution, resolution, 3]."""
+        return render(self.described(indices), self.resolution, self.style)
+
 
 class KeptAvatars(AvatarSource):
     """The same, all drawn at the start and kept in memory (12 kB for each picture of 64 px): four times as fast, once.
@@ -144,9 +159,9 @@ class KeptAvatars(AvatarSource):
     pictures: uint8[count, resolution, resolution, 3].
     """
 
-    def __init__(self, split: Literal["train", "test"], count: int, resolution: int) -> None:
-        super().__init__(split, count, resolution)
-        self.pictures = render(self.described(np.arange(count)), resolution)
+    def __init__(self, split: Literal["train", "test"], count: int, resolution: int, style: Style = "painted") -> None:
+        super().__init__(split, count, resolution, style)
+        self.pictures = self.drawn(np.arange(count))
 
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `source.Source`."""

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from data_pipelines.avatars import AvatarSource, render
+from data_pipelines.avatars import AvatarSource
+from data_pipelines.drawing.styles import Style
 from restyle_jax import checkpoints
 from restyle_jax.checkpoints.auxiliary import load_own_identity, load_own_perceptual
 from restyle_jax.convert.errors import CheckpointError
@@ -102,15 +103,15 @@ def parameters(model: Model) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model.require_encoder(), nnx.Param)))
 
 
-def held_out(count: int, size: int, batch: int) -> Iterator[tuple[np.ndarray, int]]:
+def held_out(count: int, size: int, batch: int, style: Style = "painted") -> Iterator[tuple[np.ndarray, int]]:
     """The first `count` test avatars, drawn `batch` at a time: f32[batch, size, size, 3], and how many rows count.
 
     The last batch is filled up by repetition, so that all have one shape.
     """
-    source = AvatarSource("test", count, size)
+    source = AvatarSource("test", count, size, style)
     for first in range(0, count, batch):
         kept = min(batch, count - first)
-        drawn = to_float(render(source.described(np.arange(first, first + kept)), size))
+        drawn = to_float(source.drawn(np.arange(first, first + kept)))
         yield np.resize(drawn, (batch, *drawn.shape[1:])), kept
 
 
@@ -142,6 +143,12 @@ def measure(
     )
 
 
+def likeness(judges: Judges, target: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
+    """How like pictures f32[N, B, R, R, 3] are to f32[B, R, R, 3]: {"l2", "perceptual", "identity": f32[N, B]}, see DEFINITIONS."""
+    graphs, states = zip(*(nnx.split(network) for network in (judges.perceptual, judges.identity)), strict=True)
+    return jax.device_get(_likeness(graphs, states, target, images))
+
+
 def join(parts: list[Measured]) -> Measured:
     """Several batches as one."""
     weights = [part.values["l2"].shape[1] for part in parts]
@@ -168,17 +175,30 @@ def coarse_share(change: jax.Array | np.ndarray, size: int = COARSE) -> jax.Arra
     return pixels * jnp.square(block_mean(jnp.asarray(change), size)).sum((1, 2, 3)) / jnp.maximum(energy, 1e-20)
 
 
-@functools.partial(jax.jit, static_argnames="graphs")
-def _measured(graphs, states, x, y_avg, w_avg, latents, images) -> tuple[dict[str, jax.Array], jax.Array]:
+def _comparison(graphs, states, x) -> Callable[[jax.Array], dict[str, jax.Array]]:
+    """What compares pictures with x."""
     perceptual, identity = (nnx.merge(graph, state, copy=True) for graph, state in zip(graphs, states, strict=True))
     features, person = perceptual.features(x), identity(x)
+    return lambda y: {
+        "l2": l2(y, x),
+        "perceptual": perceptual.distances(perceptual.features(y), features).sum(-1),
+        "identity": cosine_similarity(identity(y), person),
+    }
+
+
+@functools.partial(jax.jit, static_argnames="graphs")
+def _likeness(graphs, states, x, images) -> dict[str, jax.Array]:
+    return jax.lax.map(_comparison(graphs, states, x), images)
+
+
+@functools.partial(jax.jit, static_argnames="graphs")
+def _measured(graphs, states, x, y_avg, w_avg, latents, images) -> tuple[dict[str, jax.Array], jax.Array]:
+    compared = _comparison(graphs, states, x)
 
     def at(step: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array]:
         w, y, before = step
         values = {
-            "l2": l2(y, x),
-            "perceptual": perceptual.distances(perceptual.features(y), features).sum(-1),
-            "identity": cosine_similarity(identity(y), person),
+            **compared(y),
             "delta": delta_norms(w).mean(-1),
             "from average": jnp.linalg.norm(w - w_avg, axis=-1).mean(-1),
             "coarse share": coarse_share(y - before),

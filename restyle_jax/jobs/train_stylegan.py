@@ -46,9 +46,10 @@ def train_stylegan(
       CheckpointError: a file is not what it should be.
     """
     if config.checkpoint:
-        if not config.checkpoint.exists():
-            raise TrainingError(f"--checkpoint: {config.checkpoint}: there is no such file or folder. Check the path.")
-        config = dataclasses.replace(config, checkpoint=model_in(config.checkpoint))
+        checkpoint = model_in(config.checkpoint)
+        if not checkpoint.exists():
+            raise TrainingError(f"--checkpoint: {checkpoint}: there is no such file or folder. Check the path.")
+        config = dataclasses.replace(config, checkpoint=checkpoint)
     if connect is not None:
         distributed.connect(connect)
     tell = say if distributed.is_first() else lambda _: None
@@ -105,7 +106,8 @@ def _pictures(config: StyleGANTraining, *, keep: bool, say: Callable[[str], None
         if keep:
             say(f"drawing {config.avatars} avatars")
         try:
-            return (KeptAvatars if keep else AvatarSource)("train", config.avatars, config.resolution)
+            kind = KeptAvatars if keep else AvatarSource
+            return kind("train", config.avatars, config.resolution, config.avatar_style)
         except ValueError as error:
             raise TrainingError(f"{error}.") from error
     assert config.data

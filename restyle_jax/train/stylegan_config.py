@@ -17,7 +17,7 @@ class StyleGANTraining(Run):
     """Training of a StyleGAN2 generator and discriminator: the defaults are configuration F of the paper (arXiv 1912.04958).
 
     resolution: of the pictures, which must have this size already; a power of two. avatars: train on this many drawn faces
-        (`data_pipelines.avatars`) instead of `data`.
+        (`data_pipelines.avatars`) instead of `data`. avatar_style: in which they are drawn.
     channel_base, channel_max: a layer at r px has min(channel_base / r, channel_max) channels.
     mapping_layers: dense layers from Z to W, both of `w_dim` numbers.
     checkpoint: a generator and discriminator to go on from (rosinality .pt, NVlabs .pkl or our own), whose sizes are then
@@ -46,6 +46,7 @@ class StyleGANTraining(Run):
     eval_every: int = 5000
     resolution: int = 256
     avatars: int | None = None
+    avatar_style: Literal["painted", "comic"] = "painted"
     channel_base: int = 32768
     channel_max: int = 512
     w_dim: int = 512
@@ -94,6 +95,8 @@ def problems(config: StyleGANTraining) -> list[str]:
         wrong.append(f"ada_kimg: found {config.ada_kimg}, expected more than 0")
     if config.augment == "none" and config.augment_p is not None:
         wrong.append(f"augment_p: found {config.augment_p} with augment none, expected none, or operations to apply")
+    if config.avatars is None and config.avatar_style != "painted":
+        wrong.append(f"avatar_style: found {config.avatar_style} without avatars, expected avatars, a number to draw")
     if config.test_data is not None:
         wrong.append(
             f"test_data: found {config.test_data}, expected none: a generator is compared with what it is trained on"

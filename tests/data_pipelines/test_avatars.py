@@ -10,6 +10,7 @@ import pytest
 from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource, KeptAvatars, layout, render
 from data_pipelines.check import check
 from data_pipelines.drawing.factors import FACTORS, Continuous, Discrete, code, sample_factors
+from data_pipelines.drawing.styles import DRAWN_AS, STYLES, comic
 from data_pipelines.folder import ImageError
 from data_pipelines.loader import training_batches
 from data_pipelines.preparation import Preparation
@@ -28,6 +29,7 @@ MEANS = [
     [191.26, 147.18, 128.58],
     [129.71, 136.05, 103.84],
 ]
+COMIC_MEANS = [[129.87, 161.31, 138.27], [146.93, 170.53, 113.96], [160.29, 110.38, 155.79]]
 
 
 def some(count: int, first: int = 0) -> dict[str, np.ndarray]:
@@ -243,6 +245,8 @@ def test_wrong_seeds_sizes_and_names() -> None:
         sample_factors(np.array([-1]), np.array([0]))
     with pytest.raises(ValueError, match="resolution 4: expected 8 to 4096"):
         render(some(1), 4)
+    with pytest.raises(ValueError, match="style 'oil': expected one of painted, comic"):
+        render(some(1), 16, "oil")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="0 pictures: expected 1 to"):
         layout(64, 0)
     with pytest.raises(ValueError, match=r"crown: hat has no such value\. Known: none, beanie, cap, brim"):
@@ -260,3 +264,38 @@ def test_kept_avatars_are_the_same_as_those_drawn_when_read():
             source is target and kept.name(index) == drawn.name(index) and kept.factors(index) == drawn.factors(index)
         )
         np.testing.assert_array_equal(np.asarray(source), np.asarray(drawn.open(index)[0]))
+
+
+def test_the_comic_is_fixed_and_does_not_depend_on_the_batch() -> None:
+    factors = some(20)
+    whole = render(factors, 64, "comic")
+    assert whole.shape == (20, 64, 64, 3) and whole.dtype == np.uint8
+    np.testing.assert_allclose(whole[:3].mean((1, 2)), COMIC_MEANS, atol=0.05)
+    for i in (0, 7, 19):
+        alone = render({name: values[[i]] for name, values in factors.items()}, 64, "comic")
+        np.testing.assert_array_equal(alone[0], whole[i])
+    for source in (KeptAvatars("train", 9, 16, "comic"), AvatarSource("train", 9, 16, "comic")):
+        drawn = render(source.described(np.arange(9)), 16, "comic")
+        np.testing.assert_array_equal(np.stack([np.asarray(source.open(i)[0]) for i in range(9)]), drawn)
+
+
+def test_the_comic_looks_different_and_shows_the_same() -> None:
+    assert set(DRAWN_AS) == set(STYLES)
+    painted, drawn = (render(some(40), 64, style).astype(float) for style in STYLES)
+    assert abs(drawn - painted).mean() > 20
+    assert np.ptp(drawn, axis=3).mean() > 1.3 * np.ptp(painted, axis=3).mean()
+    # Nearer to its own painted picture than to any other.
+    errors = np.square(drawn[:, None] - painted[None]).mean((2, 3, 4))
+    assert (errors.argmin(1) == np.arange(40)).all()
+    large = render(some(40), 128, "comic").reshape(40, 64, 2, 64, 2, 3).mean((2, 4))
+    assert abs(large - drawn).mean() < 0.5 * abs(drawn - painted).mean()
+
+
+def test_lines_of_the_comic_are_on_the_dark_side_of_edges() -> None:
+    pixels = np.full((1, 3, 64, 64), 0.8, np.float32)
+    pixels[..., 32:] = 0.4
+    drawn = comic(pixels)
+    np.testing.assert_allclose(drawn[..., :28], drawn[0, 0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(drawn[..., 38:], drawn[0, 0, 0, -1], atol=1e-6)
+    dark = drawn.mean(1)[0] < 0.25
+    assert dark.any(1).all() and not dark[:, :32].any() and dark.sum(1).max() <= 2

@@ -13,7 +13,10 @@ from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 import restyle_jax
+from data_pipelines.drawing.styles import STYLES
+from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.train_stylegan import read_labels, train_stylegan
+from restyle_jax.train import fields
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.stylegan_config import StyleGANTraining
 from tests.train import runs
@@ -129,6 +132,20 @@ def test_missing_data(tmp_path: Path, changes: dict[str, Any], words: str):
     with pytest.raises(TrainingError) as caught:
         train_stylegan(dataclasses.replace(CONFIG, **changes), tmp_path / "run", say=ignore)
     assert words in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_style_of_avatars_belongs_to_a_run(tmp_path: Path):
+    assert fields.choices(fields.hints(StyleGANTraining)["avatar_style"]) == STYLES
+    comic = dataclasses.replace(CONFIG, avatar_style="comic", max_steps=1)
+    assert train_stylegan(comic, tmp_path / "run", say=ignore).step == 1
+    with pytest.raises(TrainingError, match="training data: 12 avatars, sha256"):
+        train_stylegan(dataclasses.replace(comic, avatar_style="painted"), tmp_path / "run", say=ignore)
+
+
+def test_a_checkpoint_may_be_a_name_of_the_zoo(tmp_path: Path):
+    shipped = dataclasses.replace(CONFIG, checkpoint=Path("avatars64/stylegan2"))
+    with pytest.raises(CheckpointError, match="networks for 64 px"):
+        train_stylegan(shipped, tmp_path / "run", say=ignore)
 
 
 def test_pictures_of_other_sizes(tmp_path: Path):

@@ -84,6 +84,8 @@ def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
         ({"micro_batches": 3}, "8 pictures do not divide into 3 equal parts"),
         ({"ada_kimg": 0.0}, "ada_kimg: found 0.0"),
         ({"test_data": Path("here")}, "test_data: found here"),
+        ({"avatars": None, "avatar_style": "comic"}, "avatar_style: found comic without avatars"),
+        ({"avatar_style": "oil"}, "avatar_style: found 'oil', expected one of painted, comic"),
         ({"augment": "all"}, "augment: found 'all', expected one of none, blit"),
     ],
 )

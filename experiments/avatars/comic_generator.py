@@ -1,0 +1,27 @@
+"""The generator of drawn faces, fine-tuned on the same faces drawn as a comic.
+
+    python -m restyle_jax train experiments/avatars/comic_generator.py --workdir runs/comic_generator
+
+`experiments.avatars.bootstrapping` trains it, too. Hardware: 2 CPU cores, 6 minutes. Expected result:
+experiments/RESULTS.md.
+
+Source of the settings: those of `experiments/stylegan2_avatars64.py`, which made the generator that it goes on from. The paper's
+cartoon generator then got layers of the first one back ("blended"); here none are exchanged.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from experiments.stylegan2_avatars64 import config as painted
+
+config = dataclasses.replace(
+    painted,
+    checkpoint=Path("avatars64/stylegan2"),
+    avatars=10_000,
+    avatar_style="comic",
+    max_steps=800,
+    log_every=50,
+    image_every=400,
+    eval_every=800,
+    save_every=200,
+)
