@@ -35,6 +35,8 @@ examples:
 
 # What is shown where nothing is given; the first is the page's, and all of them are served.
 SHIPPED = ("avatars64/restyle-psp", "avatars64/restyle-e4e", "avatars64/psp")
+SHIPPED_CLASSIFIER, SHIPPED_LABELS = "avatars64/classifier", ("smile", "hat_none", "beard_full")
+SHIPPED_EDITOR = "avatars64/editor-hair"
 SHIPPED_DIRECTIONS = ("avatars64/smile", "avatars64/yaw")
 
 
@@ -93,15 +95,19 @@ def _demo(parsed: argparse.Namespace) -> int:
     if parsed.serve:
         return _serve(parsed)
     from restyle_jax.demo.demo import DemoOptions, make_demo
+    from restyle_jax.jobs.edit_options import Towards
 
     checkpoints = parsed.checkpoint or [Path(SHIPPED[0])]
     if len(checkpoints) > 1:
         return failed(f"--checkpoint has {len(checkpoints)} values, expected one; --serve takes several")
+    shipped = _shipped(checkpoints)
     options = DemoOptions(
         checkpoint=model_in(checkpoints[0]),
         inputs=parsed.input,
         steps=parsed.steps,
         directions=_directions(parsed.direction, checkpoints),
+        labels=[Towards(name, 1, zoo.resolve(SHIPPED_CLASSIFIER)) for name in SHIPPED_LABELS] if shipped else (),
+        editor=zoo.resolve(SHIPPED_EDITOR) if shipped else None,
         batch_size=parsed.batch_size,
         dtype=parsed.dtype,
     )
@@ -125,5 +131,8 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _directions(given: list[Path], checkpoints: list[Path]) -> list[Path]:
-    shipped = all(path.as_posix() in SHIPPED for path in checkpoints)
-    return [zoo.resolve(direction) for direction in given or (SHIPPED_DIRECTIONS if shipped else ())]
+    return [zoo.resolve(direction) for direction in given or (SHIPPED_DIRECTIONS if _shipped(checkpoints) else ())]
+
+
+def _shipped(checkpoints: list[Path]) -> bool:
+    return all(path.as_posix() in SHIPPED for path in checkpoints)
