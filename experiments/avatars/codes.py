@@ -6,7 +6,7 @@ The pictures are training avatars, drawn as they are needed, so that none has to
 `restyle invert` would give for them: a `latents.npz` with the last of N = 5 steps, under names that say what is in a picture
 (`data_pipelines.labels.avatar_labels`).
 
-Hardware: 2 CPU cores, 2 minutes.
+Hardware: 5 minutes of one CPU core.
 """
 
 import argparse

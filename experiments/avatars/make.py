@@ -71,7 +71,7 @@ OF_CLASSIFIERS = (
     f"Reads codes of avatars64/stylegan2 such as {INVERTER} gives. What the generator cannot draw it cannot read."
 )
 OF_EDITORS = (
-    f"Edits codes of avatars64/stylegan2 such as {INVERTER} gives; of people without hair it changes the brows only."
+    f"Edits codes of avatars64/stylegan2 such as {INVERTER} gives. Background, skin and hairstyle may change a little."
 )
 
 
@@ -296,7 +296,7 @@ def taken_over(directory: Path) -> str:
 
     def seen(codes: np.ndarray) -> dict[str, np.ndarray]:
         choices = describe(network, np.clip(synthesise(model, codes, batch_size=BATCH), -1, 1)).choices
-        return {name: logits.argmax(1) for name, logits in choices.items()}
+        return {name: np.argmax(logits, axis=1) for name, logits in choices.items()}
 
     attribute, before, wanted = editor.config.attribute, seen(codes), seen(givers)
     rows = np.asarray(reference.edit(editor, codes, givers))

@@ -15,10 +15,11 @@ Writes DIR/index.html, one file with all pictures inside, which needs no network
   truncation and style mixing of random pictures; edits; a morph between two inversions.
 
 Without --checkpoint it shows what the models do that are part of this software: they invert
-drawn faces, and edit smiles and the turning of heads. Without --input it inverts drawn faces,
-too; a checkpoint for photos needs photos. Other checkpoints are edited along --direction, or
-else along the principal components of random codes. For a checkpoint without encoder what
-needs inversions is left out. An earlier page in DIR is replaced.
+drawn faces, and edit smiles and the turning of heads, labels such as glasses, and the colour of
+hair as in another picture. Without --input it inverts drawn faces, too; a checkpoint for photos
+needs photos. Other checkpoints are edited along --direction, or else along the principal
+components of random codes. For a checkpoint without encoder what needs inversions is left out.
+An earlier page in DIR is replaced.
 
 With --serve there is a page to try things on instead, until Ctrl-C: choose or upload a picture,
 a model and a number of steps, and edit the result with sliders. It prints its address, which
@@ -33,9 +34,10 @@ examples:
 """
 
 
-# What is shown where nothing is given; the first is the page's, and all of them are served.
-SHIPPED = ("avatars64/restyle-psp", "avatars64/restyle-e4e", "avatars64/psp")
-SHIPPED_CLASSIFIER, SHIPPED_LABELS = "avatars64/classifier", ("smile", "hat_none", "beard_full")
+# What is shown where nothing is given; the first is the page's, since classifier and editor read its codes, and all are served.
+SHIPPED = ("avatars64/restyle-e4e", "avatars64/restyle-psp", "avatars64/psp")
+SHIPPED_CLASSIFIER = "avatars64/classifier"
+SHIPPED_LABELS = ("skin_tone", "glasses_tinted", "hair_style_long")  # what the generator draws clearly
 SHIPPED_EDITOR = "avatars64/editor-hair"
 SHIPPED_DIRECTIONS = ("avatars64/smile", "avatars64/yaw")
 

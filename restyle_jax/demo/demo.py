@@ -94,6 +94,7 @@ LABELS = (
     "A direction is the same for all pictures. Here every picture gets one of its own: a classifier, a network that reads off a "
     "code what is in its picture, says which way from this very code the label of the row becomes likelier. Strengths above 0 lead "
     "there, those below 0 away from it; they are lengths of the step.",
+    "Labels are there or not; that of a number, as the tone of a skin from light to dark, means the upper half of its range.",
 )
 GIVEN = "Each direction was found for one attribute. What goes with it in random pictures may change a little, too."
 FOUND = (

@@ -24,7 +24,7 @@ from restyle_jax.ops.images import resize, to_float
 PICTURES = 8  # at most
 COMPONENTS, CODES, FRESH = 3, 4000, 1000  # of GANSpace, where no direction is given
 REACH, COMPONENT_REACH = 3.0, 2.0  # largest strength of a given direction, and in standard deviations
-LABEL_REACH = 1.0  # the same of edits towards a label, in radii of W
+LABEL_REACH = 0.6  # the same of edits towards a label, in radii of W
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,19 @@ def edits(directions: Sequence[Path], checkpoint: Path, model: Model, batch_size
 
 
 def label_edits(labels: Sequence[Towards], checkpoint: Path, model: Model, batch_size: int) -> list[tuple[Edit, float]]:
-    """Edits towards labels, each with its largest strength. Raises CheckpointError as `edits`."""
+    """Edits by a label, under names for people, each with its largest strength. Raises CheckpointError as `edits`."""
     if not labels:
         return []
     generator, _ = model.require_generator()
     w = np.concatenate([codes.w for codes in random_codes(generator, FRESH, seed=0)])
     radius = float(np.sqrt(np.square(w - w.mean(0)).sum(-1).mean()))
     reach = float(f"{LABEL_REACH * radius:.1g}")  # shown on the page
-    wanted = [EditOptions(checkpoint, label, (reach,)) for label in labels]
-    return [(edit_of(options, model, batch_size), reach) for options in wanted]
+    found = []
+    for label in labels:
+        edit = edit_of(EditOptions(checkpoint, label, (reach,)), model, batch_size)
+        name = f"{'towards' if label.value else 'away from'} {label.attribute.replace('_', ' ')}"
+        found.append((dataclasses.replace(edit, name=name), reach))
+    return found
 
 
 def _components(model: Model, batch_size: int) -> list[tuple[Edit, float]]:
