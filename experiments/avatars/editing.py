@@ -38,12 +38,11 @@ from restyle_jax import checkpoints
 from restyle_jax.checkpoints.auxiliary import load_own_perceptual
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.edit_measures import Identity, Judge, judge_of_pictures
-from restyle_jax.jobs.edits import classifier_for, column
+from restyle_jax.jobs.edits import classifier_for, column, editor_for
 from restyle_jax.jobs.options import fingerprint, load_model
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 from restyle_jax.jobs.workdir import model_in
 from restyle_jax.model import Model, synthesise
-from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.ops.images import to_bytes, to_float
 
 ZOO = "avatars64/"
@@ -107,7 +106,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         base = checkpoints.load(files["generator"])
         tools = {
             "classifier": _loaded(files, "classifier", lambda file: classifier_for(file, base)),
-            "editor": _loaded(files, "editor", lambda file: _editor(file, base)),
+            "editor": _loaded(files, "editor", lambda file: editor_for(file, base)),
         }
         identity = _loaded(files, "identity", lambda file: Identity.load(file, base))
         if isinstance(identity, str):
@@ -175,19 +174,6 @@ def _found(wanted: Mapping[str, str], left_out: dict[str, str]) -> dict[str, Pat
 
 def _loaded(files: Mapping[str, Path], role: str, load: Callable[[Path], T]) -> T | None:
     return load(files[role]) if role in files else None
-
-
-def _editor(file: Path, model: Model) -> EditTransformer:
-    """Raises CheckpointError if the file holds no network for edits by reference, or one for other codes."""
-    editor, shape = checkpoints.load_editor(file), model.require_generator()[1].shape
-    if (editor.config.num_styles, editor.config.style_dim) != shape:
-        raise CheckpointError.explain(
-            file,
-            found=f"a network for codes of {editor.config.num_styles} x {editor.config.style_dim}",
-            expected=f"one for codes of {shape[0]} x {shape[1]}, as the generator has them",
-            remedy="give --editor a network that was trained on codes of this generator",
-        )
-    return editor
 
 
 def _judge(file: Path, base: Model, targets: Sequence[Target]) -> Judge:

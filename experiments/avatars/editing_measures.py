@@ -116,6 +116,6 @@ def _distances(graph, state, y, x) -> jax.Array:
     return nnx.merge(graph, state, copy=True)(y, x)
 
 
-def inverted(model: Model, pictures: np.ndarray) -> np.ndarray:
+def inverted(model: Model, pictures: jax.Array | np.ndarray) -> np.ndarray:
     """Codes f32[n, K, D] of pictures f32[n, R, R, 3]."""
     return in_batches(lambda part: invert(model, part, STEPS).latents[-1], pictures, BATCH)

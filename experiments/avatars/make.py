@@ -5,6 +5,10 @@
 Trains it, or goes on where an earlier run of the same command was stopped, stores the best of its checkpoints with float16
 weights, measures what that costs, and writes the card. The networks that it needs come from the zoo. Without --to it replaces the
 shipped model of this checkout.
+
+What is made of others comes after them: all encoders after stylegan2, perceptual and identity, these after attributes; classifier
+after restyle-e4e, whose codes it reads, and editor-hair after both. Give a new --workdir, or remove the run there, if one of those
+has changed.
 """
 
 import argparse
@@ -23,25 +27,36 @@ from typing import Any
 import restyle_jax as rs  # before jax: it chooses the convolutions of the CPU backend
 
 # isort: split
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.avatars import AvatarSource, render
+from experiments.avatars.editing_measures import inverted
+from experiments.avatars.editing_methods import BATCH
 from restyle_jax import zoo
+from restyle_jax.checkpoints import load_classifier, load_editor, native
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.auxiliary import load_own_identity, load_own_perceptual
 from restyle_jax.checkpoints.half import store_half
+from restyle_jax.edit import reference
 from restyle_jax.edit.files import read_directions, write_directions
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs import environment
+from restyle_jax.jobs.edit_measures import logits_of
+from restyle_jax.jobs.options import fingerprint
+from restyle_jax.model import synthesise
+from restyle_jax.nets.attributes import describe
 from restyle_jax.ops.images import to_float
 from restyle_jax.zoo.shipped import FAMILY, RESOLUTION
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENCODED = 20_000  # pictures that encoders are trained on
+INVERTER = f"{FAMILY}/restyle-e4e"  # whose codes the networks on codes read
 SCORED = 20_000  # random pictures from which directions are found
 SPREAD = 4000  # random codes whose standard deviation is the unit of a direction
+REFERENCES = 8  # whose attribute all compared pictures take over
 COMPARED = 200  # pictures on which float16 is compared with float32
 
 DRAWN = f"drawn faces of {RESOLUTION} px (`data_pipelines.avatars`)"
@@ -52,22 +67,35 @@ OF_GENERATORS = (
 OF_ENCODERS = (
     "Inverts drawn faces of 64 px, as far as the generator can draw them. Of a photo it makes a cartoon unlike it."
 )
+OF_CLASSIFIERS = (
+    f"Reads codes of avatars64/stylegan2 such as {INVERTER} gives. What the generator cannot draw it cannot read."
+)
+OF_EDITORS = (
+    f"Edits codes of avatars64/stylegan2 such as {INVERTER} gives. Background, skin and hairstyle may change a little."
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a model is made. program: what `restyle train` takes, or a script of its own; None for directions. pictures: what it is
-    trained on. limits: a sentence. encodes: whether it reads a prepared data set, while others draw their pictures themselves."""
+    trained on. limits: a sentence. encodes: whether it reads a prepared data set, while others draw their pictures themselves.
+    reads_codes: whether it is trained on codes of pictures."""
 
     program: Path | None
     pictures: str
     limits: str
     encodes: bool = False
+    reads_codes: bool = False
 
 
 def _encoder(file: str) -> Recipe:
     pictures = f"{ENCODED} {DRAWN}; the test set are {ENCODED // 10} of other identities"
     return Recipe(HERE / file, pictures, OF_ENCODERS, encodes=True)
+
+
+def _network_on_codes(file: str, limits: str) -> Recipe:
+    pictures = f"codes that {INVERTER} gives to {ENCODED} {DRAWN}; the last tenth, of other identities, is the test set"
+    return Recipe(HERE / file, pictures, limits, reads_codes=True)
 
 
 def _direction(what: str) -> Recipe:
@@ -89,6 +117,8 @@ RECIPES = {
     "attributes": Recipe(HERE / "attributes.py", f"{DRAWN} and their factors", OF_NETWORKS),
     "identity": Recipe(HERE / "identity.py", f"{DRAWN}, four of each identity", OF_NETWORKS),
     "perceptual": Recipe(PERCEPTUAL, f"10000 {DRAWN}, and distortions of known order", OF_NETWORKS),
+    "classifier": _network_on_codes("latent_classifier.py", OF_CLASSIFIERS),
+    "editor-hair": _network_on_codes("reference_edit.py", OF_EDITORS),
     "smile": _direction("a smile"),
     "yaw": _direction("turning"),
 }
@@ -125,7 +155,11 @@ def commands(name: str, workdir: Path) -> Iterator[list[str]]:
         return
     if recipe.encodes and not data.exists():
         yield ["restyle_jax", "data", "prepare", "avatars", "--to", str(data), "--count", str(ENCODED)]
-    reading = ["--data", str(data)] if recipe.encodes else []
+    if recipe.reads_codes:
+        data = workdir / f"codes-{fingerprint(zoo.resolve(INVERTER))[:8]}.npz"  # of this encoder, not of an earlier one
+        if not data.exists():
+            yield ["experiments.avatars.codes", INVERTER, str(data), "--pictures", str(ENCODED)]
+    reading = ["--data", str(data)] if recipe.encodes or recipe.reads_codes else []
     if name == "stylegan2":
         reading = ["--features", f"{FAMILY}/attributes"]  # by which the best of its snapshots is found
     yield ["restyle_jax", "train", str(recipe.program), "--workdir", str(run), *reading]
@@ -173,6 +207,8 @@ def card(name: str, run: Path, source: Path, half: Path) -> str:
         "training": _training(step, run, history) if history else "no training but a fit",
         "size": f"{(half / 'weights.safetensors').stat().st_size / 1e6:.2f} MB, float16; {comparison(source, half)}",
     }
+    if name == "editor-hair":
+        facts["taken over"] = taken_over(half)
     return _markdown(name, facts, {key: value for key, value in measured.items() if isinstance(value, float)})
 
 
@@ -197,15 +233,23 @@ def _markdown(name: str, facts: dict[str, str], measured: dict[str, float]) -> s
     lines = [f"# {entry.name}", "", f"{entry.what[0].upper()}{entry.what[1:]}.", ""]
     lines += [f"- **{key}**: {value}" for key, value in facts.items()]
     if measured:
-        lines += [
-            "",
-            "Measured on the test set (of encoders `/i` is after step i):",
-            "",
-            "| measure | value |",
-            "|---|---|",
-        ]
-        lines += [f"| {key} | {value:.4g} |" for key, value in measured.items()]
+        lines += ["", "Measured on the test set (of encoders `/i` is after step i):", ""]
+        lines += _by_attribute(measured) if "average_precision" in measured else _one_by_one(measured)
     return "\n".join([*lines, ""])
+
+
+def _one_by_one(measured: dict[str, float]) -> list[str]:
+    return ["| measure | value |", "|---|---|", *(f"| {key} | {value:.4g} |" for key, value in measured.items())]
+
+
+def _by_attribute(measured: dict[str, float]) -> list[str]:
+    """A row for each attribute of a classifier, after that of the means over all."""
+    measures = [key for key in measured if f"{key}/smile" in measured]
+    attributes = [key.partition("/")[2] for key in measured if key.startswith(f"{measures[0]}/")]
+    lines = [f"| attribute | {' | '.join(measures)} |", "|---" * (1 + len(measures)) + "|"]
+    for title, end in (("mean", ""), *((attribute, f"/{attribute}") for attribute in attributes)):
+        lines.append(f"| {title} | {' | '.join(f'{measured[measure + end]:.3f}' for measure in measures)} |")
+    return lines
 
 
 def comparison(source: Path, half: Path) -> str:
@@ -223,19 +267,50 @@ def results(directory: Path) -> np.ndarray:
     roles = {
         role for role, value in json.loads((directory / "config.json").read_text(encoding="utf-8")).items() if value
     }
-    pictures = jnp.asarray(
-        to_float(render(AvatarSource("test", COMPARED, RESOLUTION).described(np.arange(COMPARED)), RESOLUTION))
-    )
+    pictures = test_pictures()
     if "attributes" in roles:
         return np.asarray(load_attributes(directory).features(pictures))
     if "identity" in roles:
         return np.asarray(load_own_identity(directory)(pictures))
     if "perceptual" in roles:
         return np.asarray(load_own_perceptual(directory)(pictures[::2], pictures[1::2]))
+    if native.CLASSIFIER in roles:
+        return logits_of(load_classifier(directory), inverted(rs.load(INVERTER), pictures))
+    if native.EDITOR in roles:
+        codes = inverted(rs.load(INVERTER), pictures)
+        return np.asarray(reference.edit(load_editor(directory), codes, codes[:REFERENCES]))
     model = rs.load(directory)
     if model.encoder is None:
         return np.asarray(rs.generate(model, range(COMPARED)))
     return np.asarray(rs.invert(model, pictures, steps=5).images[-1])
+
+
+def test_pictures() -> jax.Array:
+    """The first of them, f32[COMPARED, 64, 64, 3]."""
+    source = AvatarSource("test", COMPARED, RESOLUTION)
+    return jnp.asarray(to_float(render(source.described(np.arange(COMPARED)), RESOLUTION)))
+
+
+def taken_over(directory: Path) -> str:
+    """How often edits of the first test pictures by some of them show the hair colour of the reference, and what else changes."""
+    network, model = load_attributes(f"{FAMILY}/attributes"), rs.load(INVERTER)
+    editor, codes = load_editor(directory), inverted(model, test_pictures())
+    givers = codes[:: COMPARED // REFERENCES]
+
+    def seen(codes: np.ndarray) -> dict[str, np.ndarray]:
+        choices = describe(network, np.clip(synthesise(model, codes, batch_size=BATCH), -1, 1)).choices
+        return {name: np.argmax(logits, axis=1) for name, logits in choices.items()}
+
+    attribute, before, wanted = editor.config.attribute, seen(codes), seen(givers)
+    rows = np.asarray(reference.edit(editor, codes, givers))
+    after = {name: values.reshape(rows.shape[:2]) for name, values in seen(np.concatenate([*rows])).items()}
+    asked = wanted[attribute] != before[attribute][:, None]
+    shown = (after[attribute] == wanted[attribute])[asked].mean()
+    kept = np.mean([(after[name] == before[name][:, None])[asked].mean() for name in after if name != attribute])
+    return (
+        f"of {asked.sum()} edits of held-out faces by one with another {attribute}, as the attribute network sees them, "
+        f"{shown:.0%} show that of the reference; the other {len(after) - 1} choices stay the same in {kept:.0%}"
+    )
 
 
 def _training(step: int, run: Path, history: list[dict[str, Any]]) -> str:

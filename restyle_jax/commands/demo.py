@@ -15,10 +15,11 @@ Writes DIR/index.html, one file with all pictures inside, which needs no network
   truncation and style mixing of random pictures; edits; a morph between two inversions.
 
 Without --checkpoint it shows what the models do that are part of this software: they invert
-drawn faces, and edit smiles and the turning of heads. Without --input it inverts drawn faces,
-too; a checkpoint for photos needs photos. Other checkpoints are edited along --direction, or
-else along the principal components of random codes. For a checkpoint without encoder what
-needs inversions is left out. An earlier page in DIR is replaced.
+drawn faces, and edit smiles and the turning of heads, labels such as glasses, and the colour of
+hair as in another picture. Without --input it inverts drawn faces, too; a checkpoint for photos
+needs photos. Other checkpoints are edited along --direction, or else along the principal
+components of random codes. For a checkpoint without encoder what needs inversions is left out.
+An earlier page in DIR is replaced.
 
 With --serve there is a page to try things on instead, until Ctrl-C: choose or upload a picture,
 a model and a number of steps, and edit the result with sliders. It prints its address, which
@@ -33,8 +34,11 @@ examples:
 """
 
 
-# What is shown where nothing is given; the first is the page's, and all of them are served.
-SHIPPED = ("avatars64/restyle-psp", "avatars64/restyle-e4e", "avatars64/psp")
+# What is shown where nothing is given; the first is the page's, since classifier and editor read its codes, and all are served.
+SHIPPED = ("avatars64/restyle-e4e", "avatars64/restyle-psp", "avatars64/psp")
+SHIPPED_CLASSIFIER = "avatars64/classifier"
+SHIPPED_LABELS = ("skin_tone", "glasses_tinted", "hair_style_long")  # what the generator draws clearly
+SHIPPED_EDITOR = "avatars64/editor-hair"
 SHIPPED_DIRECTIONS = ("avatars64/smile", "avatars64/yaw")
 
 
@@ -93,15 +97,19 @@ def _demo(parsed: argparse.Namespace) -> int:
     if parsed.serve:
         return _serve(parsed)
     from restyle_jax.demo.demo import DemoOptions, make_demo
+    from restyle_jax.jobs.edit_options import Towards
 
     checkpoints = parsed.checkpoint or [Path(SHIPPED[0])]
     if len(checkpoints) > 1:
         return failed(f"--checkpoint has {len(checkpoints)} values, expected one; --serve takes several")
+    shipped = _shipped(checkpoints)
     options = DemoOptions(
         checkpoint=model_in(checkpoints[0]),
         inputs=parsed.input,
         steps=parsed.steps,
         directions=_directions(parsed.direction, checkpoints),
+        labels=[Towards(name, 1, zoo.resolve(SHIPPED_CLASSIFIER)) for name in SHIPPED_LABELS] if shipped else (),
+        editor=zoo.resolve(SHIPPED_EDITOR) if shipped else None,
         batch_size=parsed.batch_size,
         dtype=parsed.dtype,
     )
@@ -125,5 +133,8 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _directions(given: list[Path], checkpoints: list[Path]) -> list[Path]:
-    shipped = all(path.as_posix() in SHIPPED for path in checkpoints)
-    return [zoo.resolve(direction) for direction in given or (SHIPPED_DIRECTIONS if shipped else ())]
+    return [zoo.resolve(direction) for direction in given or (SHIPPED_DIRECTIONS if _shipped(checkpoints) else ())]
+
+
+def _shipped(checkpoints: list[Path]) -> bool:
+    return all(path.as_posix() in SHIPPED for path in checkpoints)

@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from restyle_jax import zoo
 from restyle_jax.demo import sections
-from restyle_jax.demo.material import CODES, FRESH, edits, loaded, pictures
+from restyle_jax.demo.material import CODES, FRESH, Tools, edits, label_edits, loaded, pictures
 from restyle_jax.demo.page import Section, document, table
 from restyle_jax.demo.studio import Stopwatch, Studio
 from restyle_jax.jobs import environment
-from restyle_jax.jobs.edits import Edit
+from restyle_jax.jobs.edit_options import Towards
+from restyle_jax.jobs.edits import editor_for
 from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import OutputFolder
@@ -26,12 +27,15 @@ PAGE = "index.html"
 @dataclass(frozen=True)
 class DemoOptions:
     """What to show. inputs: photos and folders of photos, none for drawn avatars; directions: files of directions, none for
-    principal components. `batch_size` changes the speed only."""
+    principal components; labels, editor: edits by a label and a network for edits by reference, whose parts the page has only
+    where they are given. `batch_size` changes the speed only."""
 
     checkpoint: Path
     inputs: Sequence[Path] = ()
     steps: int = 5
     directions: Sequence[Path] = ()
+    labels: Sequence[Towards] = ()
+    editor: Path | None = None
     batch_size: int = 4
     dtype: str = "float32"
 
@@ -55,10 +59,14 @@ def make_demo(output: Path, options: DemoOptions, say: Callable[[str], None] = t
             model = loaded(options.checkpoint, options.dtype, inverting=bool(options.inputs))
             names, inputs = pictures(options.inputs, model, say, exclude=output) if model.encoder else ([], np.empty(0))
         with watch.timed("finding directions"):
-            chosen = edits(options.directions, options.checkpoint, model, options.batch_size)
-        total = _count(names, chosen, options, model)
+            tools = Tools(
+                edits(options.directions, options.checkpoint, model, options.batch_size),
+                label_edits(options.labels, options.checkpoint, model, options.batch_size),
+                editor_for(options.editor, model) if options.editor else None,
+            )
+        total = _count(names, tools, options, model)
         with tqdm(total=total, unit="picture", desc="Making the demo", dynamic_ncols=True) as bar:
-            parts = _parts(Studio(model, options.batch_size, bar, watch), options, names, inputs, chosen)
+            parts = _parts(Studio(model, options.batch_size, bar, watch), options, names, inputs, tools)
         parts.append(_about(model, options, watch, time.perf_counter() - started))
         left_out = [] if model.encoder else [WITHOUT_ENCODER]
         page = document(
@@ -78,6 +86,16 @@ WITHOUT_ENCODER = (
     "This checkpoint has a generator and no encoder, so what needs inversions is left out. What is edited and morphed are random "
     "pictures."
 )
+DIRECTIONS = (
+    "A direction is a step in the space of codes that changes the same thing in every picture. Each row adds a direction to the "
+    "code of one picture, with the strengths that are written below."
+)
+LABELS = (
+    "A direction is the same for all pictures. Here every picture gets one of its own: a classifier, a network that reads off a "
+    "code what is in its picture, says which way from this very code the label of the row becomes likelier. Strengths above 0 lead "
+    "there, those below 0 away from it; they are lengths of the step.",
+    "Labels are there or not; that of a number, as the tone of a skin from light to dark, means the upper half of its range.",
+)
 GIVEN = "Each direction was found for one attribute. What goes with it in random pictures may change a little, too."
 FOUND = (
     "These directions were found by GANSpace: the principal components of random codes, along which codes differ most. They have "
@@ -85,11 +103,13 @@ FOUND = (
 )
 
 
-def _count(names: Sequence[str], chosen: Sequence[object], options: DemoOptions, model: Model) -> int:
+def _count(names: Sequence[str], tools: Tools, options: DemoOptions, model: Model) -> int:
     """How many pictures will be made."""
-    edited = min(sections.EDITED, len(names) or sections.EDITED)
+    people = len(names) or len(sections.SEEDS)
     inverted = len(names) * model.passes(options.steps) if names else 0
-    return inverted + sections.OTHER_PICTURES + len(chosen) * edited * sections.STRENGTHS
+    edited = (len(tools.along) + len(tools.towards)) * min(sections.EDITED, people) * sections.STRENGTHS
+    mixed = sections.by_reference(people) if tools.editor else 0
+    return inverted + sections.OTHER_PICTURES + edited + mixed
 
 
 def _parts(
@@ -97,7 +117,7 @@ def _parts(
     options: DemoOptions,
     names: list[str],
     inputs: np.ndarray,
-    chosen: Sequence[tuple[Edit, float]],
+    tools: Tools,
 ) -> list[Section]:
     random = studio.draw(sections.SEEDS)
     parts = []
@@ -109,7 +129,12 @@ def _parts(
         latents = studio.truncated(random, sections.PSI_OF_EXAMPLES)
         names = [f"seed {seed}" for seed in sections.SEEDS]
     parts += [sections.truncation(studio, random), sections.mixing(studio, random)]
-    parts.append(sections.edits(studio, chosen, GIVEN if options.directions else FOUND, names, latents))
+    origin = GIVEN if options.directions else FOUND
+    parts.append(sections.edits(studio, tools.along, "edits", "Edits", [DIRECTIONS, origin], names, latents))
+    if tools.towards:
+        parts.append(sections.edits(studio, tools.towards, "labels", "Edits by a label", LABELS, names, latents))
+    if tools.editor and len(names) > 1:
+        parts.append(sections.references(studio, tools.editor, names, latents))
     if len(names) == 1:  # a morph needs two ends
         names, latents = ["the average picture", *names], np.stack([studio.model.require_generator()[1], latents[0]])
     parts.append(sections.morph(studio, names, latents[:2]))
@@ -129,6 +154,8 @@ def _about(model: Model, options: DemoOptions, watch: Stopwatch, seconds: float)
         "steps": options.steps,
         "directions": ", ".join(map(zoo.label, options.directions))
         or f"principal components of {CODES - FRESH} random codes",
+        **({"classifier of labels": zoo.label(options.labels[0].classifier)} if options.labels else {}),
+        **({"editor by reference": zoo.label(options.editor)} if options.editor else {}),
         "number format": options.dtype,
     }
     machine = {**environment.versions(), **environment.device()}

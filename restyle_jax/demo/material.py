@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -14,14 +15,26 @@ from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit import ganspace
 from restyle_jax.edit.direction import Direction, apply
 from restyle_jax.edit.sampling import random_codes
-from restyle_jax.jobs.edit_options import Along, EditOptions
+from restyle_jax.jobs.edit_options import Along, EditOptions, Towards
 from restyle_jax.jobs.edits import Edit, Way, edit_of
 from restyle_jax.model import Model, synthesise
+from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.ops.images import resize, to_float
 
 PICTURES = 8  # at most
 COMPONENTS, CODES, FRESH = 3, 4000, 1000  # of GANSpace, where no direction is given
 REACH, COMPONENT_REACH = 3.0, 2.0  # largest strength of a given direction, and in standard deviations
+LABEL_REACH = 0.6  # the same of edits towards a label, in radii of W
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the page edits with. along, towards: edits along directions and towards labels, each with its largest strength; editor:
+    for edits by reference, if there is one."""
+
+    along: Sequence[tuple[Edit, float]]
+    towards: Sequence[tuple[Edit, float]]
+    editor: EditTransformer | None
 
 
 def loaded(checkpoint: Path, dtype: str, *, inverting: bool) -> Model:
@@ -78,6 +91,22 @@ def edits(directions: Sequence[Path], checkpoint: Path, model: Model, batch_size
     wanted = [EditOptions(checkpoint, Along(file), (REACH,)) for file in directions]
     given = [(edit_of(options, model, batch_size), REACH) for options in wanted]
     return given or _components(model, batch_size)
+
+
+def label_edits(labels: Sequence[Towards], checkpoint: Path, model: Model, batch_size: int) -> list[tuple[Edit, float]]:
+    """Edits by a label, under names for people, each with its largest strength. Raises CheckpointError as `edits`."""
+    if not labels:
+        return []
+    generator, _ = model.require_generator()
+    w = np.concatenate([codes.w for codes in random_codes(generator, FRESH, seed=0)])
+    radius = float(np.sqrt(np.square(w - w.mean(0)).sum(-1).mean()))
+    reach = float(f"{LABEL_REACH * radius:.1g}")  # shown on the page
+    found = []
+    for label in labels:
+        edit = edit_of(EditOptions(checkpoint, label, (reach,)), model, batch_size)
+        name = f"{'towards' if label.value else 'away from'} {label.attribute.replace('_', ' ')}"
+        found.append((dataclasses.replace(edit, name=name), reach))
+    return found
 
 
 def _components(model: Model, batch_size: int) -> list[tuple[Edit, float]]:

@@ -7,7 +7,9 @@ import numpy as np
 from restyle_jax.demo.curve import error_curve
 from restyle_jax.demo.page import Section, animation, sheet
 from restyle_jax.demo.studio import Inverted, Studio
+from restyle_jax.edit import reference
 from restyle_jax.jobs.edits import Edit
+from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.ops.images import to_bytes
 from restyle_jax.viz import GridRow, heat_map, there_and_back
 
@@ -18,6 +20,7 @@ FIRST_STYLES = 4  # those up to 8 x 8 pixels: pose and outline
 PSI_OF_EXAMPLES = 0.7
 STRENGTHS = 5
 EDITED = 2  # pictures
+TAKERS, REFERENCES = 4, 3  # at most: pictures that are edited by references
 MORPH_FRAMES, MORPH_MILLISECONDS = 16, 70
 
 OTHER_PICTURES = TRUNCATED * len(PSI) + (MIXED_ROWS + 1) * (MIXED_COLUMNS + 1) - 1 + MORPH_FRAMES
@@ -129,12 +132,18 @@ def mixing(studio: Studio, codes: np.ndarray) -> Section:
 
 
 def edits(
-    studio: Studio, chosen: Sequence[tuple[Edit, float]], origin: str, names: Sequence[str], latents: np.ndarray
+    studio: Studio,
+    chosen: Sequence[tuple[Edit, float]],
+    anchor: str,
+    title: str,
+    paragraphs: Sequence[str],
+    names: Sequence[str],
+    latents: np.ndarray,
 ) -> Section:
-    """The first pictures moved along directions.
+    """The first pictures edited in every way.
 
-    chosen: edits, each with its largest strength. origin: says where the directions come from. names and latents f32[B, K, w_dim]:
-    of the pictures.
+    chosen: edits, each with its largest strength. paragraphs: what they are, and where they come from. names and latents
+    f32[B, K, w_dim]: of the pictures.
     """
     rows = []
     for edit, reach in chosen:
@@ -144,16 +153,41 @@ def edits(
         for i, name in enumerate(names[:EDITED]):
             notes = [f"{strength:+g}" if strength else "as it is" for strength in strengths.tolist()]
             rows.append(GridRow(f"{edit.name}: {name}", pictures[i * STRENGTHS : (i + 1) * STRENGTHS], notes))
+    return Section(anchor, title, paragraphs, sheet([""] * STRENGTHS, rows))
+
+
+def references(studio: Studio, editor: EditTransformer, names: Sequence[str], latents: np.ndarray) -> Section:
+    """The last pictures give the first ones the attribute of the editor. names and latents f32[B, K, w_dim]: of B >= 2 pictures."""
+    people, givers = _people(len(names))
+    attribute = editor.config.attribute.replace("_", " ")
+    codes = np.concatenate([latents[-givers:], latents[:people]])
+    edited = np.asarray(reference.edit(editor, latents[:people], latents[-givers:]))
+    pictures = studio.pictures(np.concatenate([codes, edited.reshape(-1, *codes.shape[1:])]))
+    own, made = pictures[givers:], pictures[len(codes) :]
+    rows = [GridRow("", [None, *pictures[:givers]])]
+    rows += [GridRow("", [own[i], *made[i * givers : (i + 1) * givers]]) for i in range(people)]
     return Section(
-        "edits",
-        "Edits",
+        "references",
+        "Edits by a reference",
         [
-            "A direction is a step in the space of codes that changes the same thing in every picture. Each row adds a direction "
-            "to the code of one picture, with the strengths that are written below.",
-            origin,
+            f"Another picture can show what is wanted, too. Each picture at the left of a row takes over the {attribute} of the "
+            "one above each column, and should stay as it is otherwise. A network does this, which was trained for this one "
+            "attribute: it looks at both codes and changes the first."
         ],
-        sheet([""] * STRENGTHS, rows),
+        sheet(["picture", *[f"{attribute} of"] * givers], rows),
     )
+
+
+def by_reference(count: int) -> int:
+    """How many pictures `references` makes, where there are `count`."""
+    people, givers = _people(count)
+    return (people + 1) * (givers + 1) - 1 if count > 1 else 0
+
+
+def _people(count: int) -> tuple[int, int]:
+    """How many of the first pictures are edited, by how many of the last as references."""
+    givers = min(REFERENCES, count // 2)
+    return min(TAKERS, count - givers), givers
 
 
 def morph(studio: Studio, names: Sequence[str], ends: np.ndarray) -> Section:

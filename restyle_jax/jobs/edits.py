@@ -19,6 +19,7 @@ from restyle_jax.jobs.edit_inputs import Photos
 from restyle_jax.jobs.edit_options import Along, EditOptions, Like, Towards
 from restyle_jax.jobs.records import choose_outputs
 from restyle_jax.model import Model, synthesise
+from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.nets.latent_classifier import LatentClassifier
 
 Codes = np.ndarray | jax.Array
@@ -133,13 +134,8 @@ def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np
 def _like(
     request: Like, options: EditOptions, model: Model, pictures: Callable[[np.ndarray], np.ndarray], batch_size: int
 ) -> Edit:
-    styles, width = model.require_generator()[1].shape
-    editor = load_editor(request.editor, attribute=request.attribute, num_styles=styles)
-    config = editor.config
-    column([config.attribute], request.attribute, request.editor)
-    if (config.num_styles, config.style_dim) != (styles, width):
-        found = f"a network for codes of {config.num_styles} x {config.style_dim}"
-        raise _unfit(request.editor, model, found)
+    editor = editor_for(request.editor, model, request.attribute)
+    column([editor.config.attribute], request.attribute, request.editor)
     shown, targets = _references(request.references, options, model, batch_size)
     if options.classifier:
         _refuse_references_without(request.attribute, list(shown), targets, options.classifier, model)
@@ -200,6 +196,20 @@ def classifier_for(file: Path, model: Model) -> LatentClassifier:
         found = f"a latent classifier for codes of {config.num_styles} x {config.style_dim}"
         raise _unfit(file, model, found)
     return classifier
+
+
+def editor_for(file: Path, model: Model, attribute: str = "") -> EditTransformer:
+    """A network for edits by reference; attribute: what an official file was trained for, which it does not tell.
+
+    Raises CheckpointError if the file holds none, or one for codes of another generator.
+    """
+    styles, width = model.require_generator()[1].shape
+    editor = load_editor(file, attribute=attribute, num_styles=styles)
+    config = editor.config
+    if (config.num_styles, config.style_dim) != (styles, width):
+        found = f"a network for codes of {config.num_styles} x {config.style_dim}"
+        raise _unfit(file, model, found)
+    return editor
 
 
 def _unfit(file: Path, model: Model, found: str) -> CheckpointError:

@@ -56,6 +56,12 @@ class LatentClassifierConfig:
             )
         return self.attributes.index(attribute)
 
+    def values_of(self, attribute: str) -> tuple[int, ...]:
+        """The numbers of the attributes that are meant: the one of that name, or the values of a choice, as `hair_colour` means
+        `hair_colour_black`, `hair_colour_brown` and so on. Raises ValueError as `index` if there are none."""
+        values = [i for i, name in enumerate(self.attributes) if name.startswith(f"{attribute}_")]
+        return (self.index(attribute),) if attribute in self.attributes or not values else tuple(values)
+
 
 class Reading(NamedTuple):
     """What B codes say. logits: f32[B, A], positive where an attribute is there; embeddings: f32[B, A, E]."""

@@ -54,7 +54,8 @@ class ReferenceEditTraining(CodeTraining):
     batch_size: half of it are codes to edit, half references, so it is even.
     learning_rate, weight_decay: of Adam; the decay is part of the gradient (L2), as in torch.
     classifier: a latent classifier for the same codes (see `restyle_jax.checkpoints.load_classifier`), which is not changed.
-    attribute: what is taken over, as the classifier names it.
+    attribute: what is taken over, as the classifier names it; or a choice whose values it knows, as hair_colour where that is
+        hair_colour_black, hair_colour_brown and so on.
     form, heads, hidden, dropout: see `nets.edit_transformer.EditTransformerConfig`.
     l2, l2_ref, l2_src: weights of what should stay: the code; what should come: the attribute; and stay: all others.
     """

@@ -21,13 +21,13 @@ from restyle_jax.train.task import Batch, Frozen, State, Task
 class ReferenceEditTrainer:
     """The pure functions of the task. Holds the configuration and the structure of the networks, but no arrays.
 
-    attribute: its number in the classifier.
+    taken: the numbers of the attributes that are taken over, in the classifier.
     """
 
     config: ReferenceEditTraining
     editor: nnx.GraphDef[EditTransformer]
     classifier: nnx.GraphDef[LatentClassifier]
-    attribute: int
+    taken: tuple[int, ...]
 
     @property
     def descent(self) -> Descent:
@@ -39,7 +39,7 @@ class ReferenceEditTrainer:
         """{loss, or one of its terms without its weight: f32[B]} of editing f32[B, K, D]. key: for dropout."""
         edited = nnx.merge(self.editor, params, copy=True)(source, reference, key=key)
         classifier = nnx.merge(self.classifier, frozen["classifier"], copy=True)
-        terms = reference_losses(classifier, source, edited, reference, self.attribute)
+        terms = reference_losses(classifier, source, edited, reference, self.taken)
         weighted = [getattr(self.config, name) * term for name, term in terms.items()]
         return {"loss": jnp.sum(jnp.stack(weighted), 0), **terms}
 
@@ -62,12 +62,12 @@ def reference_edit_task(config: ReferenceEditTraining, classifier: LatentClassif
     Raises ValueError: an attribute that the classifier does not know (lists the known ones), or impossible sizes.
     """
     known = classifier.config
-    attribute = known.index(config.attribute)
+    taken = known.values_of(config.attribute)
     sizes = (config.heads, config.hidden, config.dropout, config.form)
     network = EditTransformerConfig(known.num_styles, config.attribute, known.style_dim, *sizes)
     graph = nnx.graphdef(nnx.eval_shape(lambda: EditTransformer(network, rngs=nnx.Rngs(0))))
     judge, judge_state = nnx.split(classifier)
-    trainer = ReferenceEditTrainer(config, graph, judge, attribute)
+    trainer = ReferenceEditTrainer(config, graph, judge, taken)
 
     def init(key: jax.Array) -> State:
         return trainer.descent.start(nnx.state(EditTransformer(network, rngs=nnx.Rngs(key))))

@@ -28,6 +28,8 @@ ENTRIES = (
     _model("attributes", "what is in a drawn face, and features for FID of drawn faces", None),
     _model("identity", "whether two drawn faces are the same person, for the identity loss", None),
     _model("perceptual", "perceptual distance of drawn faces, in the form of LPIPS", None),
+    _model("classifier", "what is in a code of a drawn face, for edits by a label", None),
+    _model("editor-hair", "gives a code the hair colour of another one, for edits by reference", None),
     _model("smile", "the direction of a smile, for codes of drawn faces", None, ".npz"),
     _model("yaw", "the direction of turning the head, for codes of drawn faces", None, ".npz"),
 )

@@ -5,22 +5,28 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 from tqdm import tqdm
 
 import restyle_jax as rs
 from restyle_jax import model as models
+from restyle_jax.checkpoints import save_classifier, save_editor
 from restyle_jax.cli import main
 from restyle_jax.demo.demo import DemoOptions, make_demo
 from restyle_jax.demo.studio import Stopwatch, Studio
 from restyle_jax.edit.direction import Direction, apply
 from restyle_jax.edit.files import write_directions
+from restyle_jax.jobs.edit_options import Towards
 from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
+from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
+from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.ops.images import to_bytes, to_float
 from tests import networks, tiny
 from tests.demo.pages import Page
@@ -98,19 +104,38 @@ def test_the_page_shows_what_the_model_does(tmp_path: Path, photos: Path, direct
         assert words in page.text["about"]
 
 
-def test_avatars_and_components_where_nothing_is_given(tmp_path: Path):
-    """And one program each inverts and draws everything."""
-    options = DemoOptions(tiny.checkpoint(cars=True), steps=2, batch_size=3)
+@pytest.fixture
+def networks_on_codes(tmp_path: Path) -> dict[str, Any]:
+    """The options for a classifier and a network for edits by reference that know nothing."""
+    sizes = LatentClassifierConfig(6, tiny.STYLE_DIM, ("smile", "hat"), widths=(16,), embedding=4)
+    save_classifier(networks.random(lambda: LatentClassifier(sizes, rngs=nnx.Rngs(0))), {}, tmp_path / "classifier")
+    mover = EditTransformerConfig(6, "hair_colour", tiny.STYLE_DIM, hidden=16)
+    save_editor(networks.random(lambda: EditTransformer(mover, rngs=nnx.Rngs(0))), {}, tmp_path / "editor")
+    return {"labels": [Towards("hat", 1, tmp_path / "classifier")], "editor": tmp_path / "editor"}
+
+
+def test_avatars_and_components_where_nothing_is_given(tmp_path: Path, networks_on_codes: dict[str, Any]):
+    """And one program each inverts and draws everything; the parts of networks that are given are there."""
+    options = DemoOptions(tiny.checkpoint(cars=True), steps=2, batch_size=3, **networks_on_codes)
     compiled = models._refine._cache_size(), models._synthesise._cache_size()
     page = Page(make_demo(tmp_path / "out", options).read_text())
     assert (models._refine._cache_size(), models._synthesise._cache_size()) == (compiled[0] + 1, compiled[1] + 1)
-    assert page.parts == [*INVERTED, *OTHERS]
+    assert page.parts == [*INVERTED, "truncation", "mixing", "edits", "labels", "references", "morph", "about"]
     assert {picture.shape for picture in page.pictures("steps")} == {(24, 32, 3)} and len(
         page.pictures("steps")
     ) == 8 * 4
     assert {picture.shape for picture in page.pictures("edits")} == {(12, 16, 3)}  # without the bars
     assert len(page.pictures("edits")) == 3 * 2 * 5 and "principal component 3" in page.text["edits"]
     assert "drawn avatars" in page.text["about"]
+
+    labels = np.stack(page.pictures("labels")).reshape(2, 5, 12, 16, 3)
+    assert "towards hat: avatar 2" in page.text["labels"] and (labels[:, 0] != labels[:, 4]).any()
+    every = np.stack(page.pictures("edits")).reshape(3, 2, 5, 12, 16, 3)
+    np.testing.assert_array_equal(labels[:, 2], every[0, :, 2])  # the pictures as they are
+    assert page.text["references"].count("\nhair colour of") == 3
+    own, *others = np.split(np.stack(page.pictures("references"))[3:].reshape(4, 4, 12, 16, 3), 4, 1)
+    np.testing.assert_array_equal(own[:2, 0], every[0, :, 2])
+    assert all((made != own).any(axis=(1, 2, 3, 4)).all() for made in others)
 
 
 def test_a_single_pass_encoder_and_a_single_photo(tmp_path: Path, photos: Path):

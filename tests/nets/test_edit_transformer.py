@@ -35,7 +35,7 @@ def edited(net: EditTransformer, source: jax.Array, reference: jax.Array) -> jax
 
 
 def bangs_losses(net: LatentClassifier, s: jax.Array, e: jax.Array, r: jax.Array) -> dict[str, jax.Array]:
-    return reference_losses(net, s, e, r, BANGS)
+    return reference_losses(net, s, e, r, [BANGS])
 
 
 def test_parity_with_official_code():
@@ -86,10 +86,17 @@ def test_losses_separate_the_attribute_from_the_others():
     e_s, e_r = (np.asarray(net(jnp.asarray(w)).embeddings) for w in (source, reference))
     np.testing.assert_allclose(all_["l2_src"], np.square(e_r - e_s)[:, [0, 2]].mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(none["l2_ref"], np.square(e_r - e_s)[:, 1].mean(1), rtol=1e-5)
+    several = networks.apply(net, choice_losses, source, reference, reference)
+    np.testing.assert_allclose(several["l2_src"], np.square(e_r - e_s)[:, 0].mean(1), rtol=1e-5)
+    assert several["l2_ref"].tolist() == [0, 0]
 
 
 def hat_losses(net: LatentClassifier, s: jax.Array, e: jax.Array, r: jax.Array) -> dict[str, jax.Array]:
-    return reference_losses(net, s, e, r, 1)
+    return reference_losses(net, s, e, r, [1])
+
+
+def choice_losses(net: LatentClassifier, s: jax.Array, e: jax.Array, r: jax.Array) -> dict[str, jax.Array]:
+    return reference_losses(net, s, e, r, [1, 2])
 
 
 def test_what_is_refused():

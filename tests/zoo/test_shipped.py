@@ -9,14 +9,19 @@ import pytest
 
 import restyle_jax as rs
 from data_pipelines.avatars import AvatarSource, render
+from data_pipelines.labels import avatar_labels
 from experiments.avatars import make
 from restyle_jax import zoo
+from restyle_jax.checkpoints import load_classifier, load_editor
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.auxiliary import load_identity, load_perceptual
 from restyle_jax.cli import main
+from restyle_jax.edit import reference
 from restyle_jax.edit.files import read_directions
 from restyle_jax.edit.sampling import random_codes
+from restyle_jax.jobs.edit_measures import logits_of
 from restyle_jax.jobs.experiment import read_experiment
+from restyle_jax.ops.batches import in_batches
 from restyle_jax.ops.images import to_float
 from restyle_jax.zoo.shipped import ENTRIES, FAMILY, RESOLUTION
 
@@ -85,6 +90,35 @@ def test_networks_by_name():
     np.testing.assert_allclose(np.linalg.norm(cosine, axis=-1), 1, atol=1e-3)
     distance = load_perceptual("alex", Path(f"{FAMILY}/perceptual"), None)
     assert float(distance(x, x).max()) == 0 < float(distance(x[:3], x[3:]).min())
+
+
+@pytest.fixture(scope="module")
+def codes() -> np.ndarray:
+    """Of held-out faces, f32[48, 10, 128]."""
+    model = rs.load(f"{FAMILY}/restyle-e4e")
+    return in_batches(lambda x: rs.invert(model, x, steps=5).latents[-1], drawn(48), 12)
+
+
+def test_the_classifier_reads_codes_of_faces_that_it_has_not_seen(codes: np.ndarray):
+    classifier = load_classifier(f"{FAMILY}/classifier")
+    source = AvatarSource("test", 4 * len(codes), RESOLUTION)
+    known = avatar_labels([source.name(4 * i) for i in range(len(codes))])
+    assert classifier.config.attributes == known.attributes
+    there = known.values > 0
+    logits = logits_of(classifier, codes)
+    right = dict(zip(known.attributes, ((logits > 0) == there).mean(0).tolist(), strict=True))
+    assert right["yaw"] > 0.9 and right["background_lightness"] > 0.8 and right["skin_tone"] > 0.8
+    assert ((logits > 0) == there).mean() > np.maximum(there.mean(0), 1 - there.mean(0)).mean() + 0.02
+
+
+def test_the_editor_takes_the_hair_colour_over(codes: np.ndarray):
+    editor, classifier = load_editor(f"{FAMILY}/editor-hair"), load_classifier(f"{FAMILY}/classifier")
+    colours = classifier.config.values_of(editor.config.attribute)
+    assert len(colours) == 8
+    found = np.asarray(reference.edit(editor, codes[:24], codes[24:])).reshape(-1, *codes.shape[1:])
+    logits = logits_of(classifier, found).reshape(24, 24, -1)
+    taken, wanted = (each[..., colours].argmax(-1) for each in (logits, logits_of(classifier, codes)))
+    assert (taken == wanted[24:]).mean() > 0.7 > 0.4 > (wanted[:24, None] == wanted[24:]).mean()
 
 
 @pytest.mark.parametrize("name", ["smile", "yaw"])
