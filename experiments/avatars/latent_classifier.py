@@ -3,8 +3,8 @@
     python -m experiments.avatars.make classifier
 
 trains it on codes of ReStyle-e4e (`experiments/avatars/codes.py`) and writes it where the zoo has it. Time and accuracy: its card
-(`restyle zoo avatars64/classifier`). Source of the settings: `experiments/latent_classifier_ffhq.py`, with narrower layers and
-fewer, longer steps, since there are fewer codes and they have 1280 instead of 9216 numbers.
+(`restyle zoo avatars64/classifier`). Source of the settings: `experiments/latent_classifier_ffhq.py`, with narrower
+layers, since these codes have 1280 instead of 9216 numbers, and a larger learning rate.
 """
 
 from pathlib import Path
