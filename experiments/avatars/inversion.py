@@ -52,10 +52,10 @@ from restyle_jax.optimise import CHUNK, optimise
 ENCODERS = {
     "pSp": "psp",
     "e4e": "e4e",
-    "Style Transformer": "style-transformer",
+    "Transformer": "style-transformer",
     "ReStyle-pSp": "restyle-psp",
     "ReStyle-e4e": "restyle-e4e",
-    "ReStyle-Style Transformer": "restyle-style-transformer",
+    "ReStyle-Transformer": "restyle-style-transformer",
 }
 INFERENCE = (1, 2, 3, 5, 10)
 HYBRID = "ReStyle-pSp"  # whose codes optimisation starts from

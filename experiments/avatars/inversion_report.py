@@ -18,7 +18,7 @@ from restyle_jax.plot import COLOURS, Axis, Line, as_file, from_zero, line_plot,
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
 MEASURES = ("l2", "perceptual", "identity", "delta", "from average")
-KINDS = ("pSp", "e4e", "Style Transformer")
+KINDS = ("pSp", "e4e", "Transformer")
 STEPS = 5  # N, unless it is said otherwise
 ROWS, CELL = 8, 96  # of the sheet of reconstructions: people, and pixels of a picture
 
@@ -147,9 +147,9 @@ def claims(
         text = f"ReStyle-{kind} changes coarse before fine (coarse share, step {STEPS} against step 1)"
         found.append(less(text, (share[STEPS - 1], share[0])))
     for prefix in ("", "ReStyle-"):
-        new = _last(of[f"{prefix}Style Transformer"]["l2"])
+        new = _last(of[f"{prefix}Transformer"]["l2"])
         for kind in ("pSp", "e4e"):
-            text = f"{prefix}Style Transformer beats {prefix}{kind}, l2"
+            text = f"{prefix}Transformer beats {prefix}{kind}, l2"
             found.append(less(text, (new, _last(of[f"{prefix}{kind}"]["l2"]))))
         e4e, psp = (_last(of[f"{prefix}{kind}"]["delta"]) for kind in ("e4e", "pSp"))
         found.append(less(f"{prefix}e4e stays closer to W than {prefix}pSp, delta", (e4e, psp)))
@@ -198,7 +198,7 @@ def figures(folder: Path, results: Mapping[str, Any], measured: Mapping[str, Mea
         if len(found.change) > 1:
             shown = found.change[:STEPS]
             figure = change_figure(shown, [f"step {i + 1}" for i in range(len(shown))])
-            Image.fromarray(figure).save(folder / f"changes_{title.lower().replace(' ', '-')}.png")
+            Image.fromarray(figure).save(folder / f"changes_{title.lower()}.png")
 
 
 def against_time(results: Mapping[str, Any], name: str, colours: Mapping[str, str]) -> str:

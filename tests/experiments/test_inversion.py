@@ -58,7 +58,7 @@ def test_the_program_measures_everything(named: list[str], tmp_path: Path):
     assert "### Claims" in done.stdout and "python -m experiments.avatars.inversion --perceptual" in done.stdout
 
     assert {title: len(means["l2"]) for title, means in results["encoders"].items()} == {
-        "pSp": 1, "e4e": 1, "Style Transformer": 1, "ReStyle-pSp": 10, "ReStyle-e4e": 10, "ReStyle-Style Transformer": 10,
+        "pSp": 1, "e4e": 1, "Transformer": 1, "ReStyle-pSp": 10, "ReStyle-e4e": 10, "ReStyle-Transformer": 10,
     }  # fmt: skip
     assert results["seconds"]["pSp"].keys() == {"1"} and results["seconds"]["ReStyle-e4e"].keys() == {
         "1",
@@ -76,7 +76,7 @@ def test_the_program_measures_everything(named: list[str], tmp_path: Path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("report.md", "results.json", "error_by_step.svg", "reconstructions.png"),
         *("quality_against_time_l2.svg", "quality_against_time_perceptual.svg"),
-        *("changes_restyle-psp.png", "changes_restyle-e4e.png", "changes_restyle-style-transformer.png"),
+        *("changes_restyle-psp.png", "changes_restyle-e4e.png", "changes_restyle-transformer.png"),
     }
 
     seed, channels = ENCODERS["psp"]
