@@ -43,7 +43,7 @@ def comic(pixels: Array) -> Array:
     edge, low, high = np.maximum(across, down).max(1), *LINES
     line = np.clip((edge - low) / (high - low), 0, 1) * np.clip((around - smooth).max(1) / SIDE, 0, 1)
 
-    luma = sum(np.float32(weight) * smooth[:, channel] for channel, weight in enumerate(LUMA))
+    luma = (np.array(LUMA, np.float32).reshape(3, 1, 1) * smooth).sum(1)
     level = np.floor(luma * TONES)
     tone = (level + np.clip((luma * TONES - level - 0.5) * HARDNESS + 0.5, 0, 1)) / TONES
     colours = (tone + LIFT)[:, None] + SATURATION * (smooth - luma[:, None])
