@@ -1,18 +1,35 @@
 """How tests compute: float32 proper, as accelerators round the inputs of matrix products by default; and quick compilation."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
-# A small program spends half of its time in LLVM's optimisations. Tests, and the processes that they start, do without; those
-# in OPTIMISED, which compare numbers with other code or compute for longer than they compile, run what users run.
+# A small program is computed in no time, but compiled for seconds. Tests, and the processes that they start, do without LLVM's
+# optimisations, without the slower of XLA's two generators of code, and without cutting programs into parts. Those named
+# test_parity..., and those in OPTIMISED, compare numbers with other code or compute for long: they run what users run.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+
+# What several tests, or processes that they start, need is compiled once.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="restyle_programs_")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import restyle_jax  # noqa: F401, I001  (before jax: it chooses the convolutions of the CPU backend)
 
 import jax
 import pytest
+from jax._src import compiler
 
-OPTIMISED = ("checkpoints", "jobs/test_evaluate_folder.py", "losses", "nets", "ops", "parity", "train/test_coach.py")
+atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+# What XLA does where XLA_FLAGS does not say otherwise.
+USUAL_CODE = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+
+OPTIMISED = ("jobs/test_evaluate_folder.py", "losses", "ops", "parity", "train/test_coach.py")
 
 # Begun first, so that no worker is left alone with them at the end.
 LONG = (
@@ -23,26 +40,37 @@ LONG = (
     "nets/test_stylegan2.py",
 )
 
-QUICKLY = pytest.StashKey[bool]()
+quick_options = compiler.get_compile_options
 
 jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long modules first, and those in OPTIMISED before the others, so that each process changes over once."""
-    names = {item: module(item.path) for item in items}
-    items.sort(key=lambda item: (not names[item].startswith(OPTIMISED), (*LONG, names[item]).index(names[item])))
+    """The long modules first, and what is optimised before the rest, so that processes seldom change over."""
+    names = {item: module(item) for item in items}
+    items.sort(key=lambda item: (not optimised(item), (*LONG, names[item]).index(names[item])))
 
 
-def module(path: Path) -> str:
-    return path.relative_to(Path(__file__).parent).as_posix()
+def module(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def machine_code(request: pytest.FixtureRequest) -> None:
-    """Optimise the programs of a module in OPTIMISED only, and take none that was compiled otherwise."""
-    quickly = not module(request.path).startswith(OPTIMISED)
-    if quickly != request.config.stash.get(QUICKLY, True):
+def optimised(item: pytest.Item) -> bool:
+    return item.name.startswith("test_parity") or module(item).startswith(OPTIMISED)
+
+
+def usual_options(*arguments: Any, **options: Any) -> Any:
+    """What JAX asks of XLA, as if neither environment variable were set."""
+    chosen = quick_options(*arguments, **options)
+    chosen.env_option_overrides = [*chosen.env_option_overrides, *USUAL_CODE.items()]
+    return chosen
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Optimise what shall be optimised, and take no program that was compiled otherwise."""
+    quickly = not optimised(item)
+    if quickly != (compiler.get_compile_options is quick_options):
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", quickly)
-        request.config.stash[QUICKLY] = quickly
+        compiler.get_compile_options = quick_options if quickly else usual_options

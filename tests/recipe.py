@@ -40,9 +40,10 @@ def weight(salt: str, key: str, shape: Sequence[int], rule: str) -> np.ndarray:
         return np.zeros(shape, np.int64)
     if kind in ("randn", "rand"):
         scale, offset = map(float, arguments)
-        draw = getattr(_generator(f"{salt}/{key}"), kind)(*shape)
-        # A scalar draw is a Python float: go through asarray so that shape () stays an array.
-        return np.asarray(offset + scale * np.asarray(draw, np.float64), np.float32).reshape(shape)
+        draw = np.asarray(getattr(_generator(f"{salt}/{key}"), kind)(*shape))  # a scalar draw is a Python float
+        draw *= scale  # in place: whole checkpoints have hundreds of millions of numbers
+        draw += offset
+        return draw.astype(np.float32)
     if kind == "fir":
         taps = _numbers(arguments[0])
         kernel = np.outer(taps, taps)

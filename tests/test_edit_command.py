@@ -1,7 +1,6 @@
 """`restyle edit` and `restyle directions` as a user runs them, in processes of their own, and what they refuse to start."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +17,9 @@ from tests import networks, tiny, weight_files
 K = 14  # styles of a generator of 256 px
 
 
-def restyle(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def restyle(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "restyle_jax", *map(str, arguments)],
-        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
     )
@@ -31,7 +29,7 @@ def test_components_are_found_and_faces_edited(tmp_path: Path):
     """A list of strengths that starts with a minus sign is no option."""
     checkpoint, components = tiny.checkpoint(resolution=256, encoder=False), tmp_path / "components.npz"
     fit = ["directions", "fit", "sefa", "--checkpoint", checkpoint, "--output", components, "--layers", "0-6"]
-    done = restyle(tmp_path, *fit, "--components", 3)
+    done = restyle(*fit, "--components", 3)
     assert done.returncode == 0, done.stderr
     assert "component2" in done.stdout and "eigenvalue" in done.stdout and "3 direction(s) in" in done.stdout
 
@@ -40,7 +38,7 @@ def test_components_are_found_and_faces_edited(tmp_path: Path):
     np.savez(latents, allow_pickle=False, **{"me.jpg": codes})
     arguments = ["--checkpoint", checkpoint, "--input", latents, "--output", tmp_path / "out", "--batch-size", 1]
     arguments += ["--direction", components, "--component", "component2", "--strengths", "-9,0,9"]
-    done = restyle(tmp_path, "edit", *arguments, "--identity-weights", weight_files.face(tmp_path))
+    done = restyle("edit", *arguments, "--identity-weights", weight_files.face(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "1 photo(s) edited" in done.stdout and "identity" in done.stdout and "Editing: 100%" in done.stderr
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())

@@ -86,7 +86,7 @@ def stages(network: Inception, images: jax.Array) -> dict[str, jax.Array]:
     return {**found, "features": network(images)}
 
 
-def test_every_stage_equals_torch(tmp_path: Path):
+def test_parity_of_every_stage_with_torch(tmp_path: Path):
     """From bytes to features, at the published size."""
     network = load_inception(weight_files.inception(tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (1, 40, 24, 3), dtype=np.uint8)

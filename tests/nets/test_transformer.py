@@ -45,7 +45,7 @@ def inputs() -> tuple[jax.Array, jax.Array]:
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
-def test_golden(norm_first: bool):
+def test_parity_with_torch(norm_first: bool):
     name = "style_transformer/decoder_layer" + ("_prenorm" if norm_first else "")
     config = DecoderLayerConfig(norm_first=norm_first)
     source = recipe.build(networks.manifest(name))

@@ -49,7 +49,7 @@ def reference(state: official.State, x: torch.Tensor) -> np.ndarray:
     return x.numpy()
 
 
-def test_features_equal_torch(state: official.State, tmp_path: Path):
+def test_parity_with_torch(state: official.State, tmp_path: Path):
     network = load_features(official.write(tmp_path / "vgg16.pth", state))
     assert network.name == "VGG16 of torchvision, second dense layer"
     images = np.random.default_rng(1).integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)

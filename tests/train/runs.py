@@ -17,14 +17,13 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT = 150  # seconds, for processes that normally take five
 
 
-def start(*runs: dict[str, Any], cache: Path, devices: int = 1, distributed: str = "", **environment: str):
-    """A process that makes these runs one after the other. cache: of compiled programs."""
+def start(*runs: dict[str, Any], devices: int = 1, distributed: str = "", **environment: str):
+    """A process that makes these runs one after the other."""
     settings = {"devices": devices, "distributed": distributed, "runs": runs}
-    caching = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.train.toy", json.dumps(settings, default=str)],
         cwd=ROOT,
-        env={**os.environ, **caching, **environment},
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

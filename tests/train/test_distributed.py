@@ -24,11 +24,6 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 steps on one device."""
     folder = tmp_path_factory.mktemp("one")
@@ -47,10 +42,10 @@ def assert_close(a: Path, b: Path, step: int) -> None:
     runs.assert_same(runs.arrays(a, step), runs.arrays(b, step), 1e-5)
 
 
-def test_four_devices(tmp_path: Path, one: Path, cache: Path):
+def test_four_devices(tmp_path: Path, one: Path):
     good = {"config": CONFIG | {"max_steps": 5}, "workdir": tmp_path / "four"}
     bad = {"config": CONFIG | {"batch_size": 6}, "workdir": tmp_path / "bad"}
-    status, out, error = runs.finish(runs.start(good, bad, cache=cache, devices=4))
+    status, out, error = runs.finish(runs.start(good, bad, devices=4))
     assert_close(one, tmp_path / "four", 5)
     assert "4 cpu devices in 1 process: batch of 8, 2 on each device" in out
     exchanged = re.search(r"sums over all devices: ([\d.]+) kB", out)
@@ -61,7 +56,7 @@ def test_four_devices(tmp_path: Path, one: Path, cache: Path):
     assert not (tmp_path / "bad").exists()
 
 
-def pair(cache: Path, workdir: Path, *, slurm: bool = False):
+def pair(workdir: Path, *, slurm: bool = False):
     """Two processes with two devices each; each can be asked to stop while it waits for data."""
     run = {"config": CONFIG, "workdir": workdir, "seconds_per_batch": 0.3}
     port = portpicker.pick_unused_port()
@@ -78,14 +73,14 @@ def pair(cache: Path, workdir: Path, *, slurm: bool = False):
         }
         environments = [common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)} for i in range(2)]
     return [
-        runs.start(run, cache=cache, devices=2, distributed=where, **environment)
+        runs.start(run, devices=2, distributed=where, **environment)
         for where, environment in zip(found, environments, strict=True)
     ]
 
 
-def test_two_processes(tmp_path: Path, one: Path, cache: Path):
+def test_two_processes(tmp_path: Path, one: Path):
     folder = tmp_path / "two"
-    first, second = pair(cache, folder)
+    first, second = pair(folder)
     runs.wait_until(lambda: len(runs.lines(folder, "train")) >= 6, first)
     second.send_signal(signal.SIGTERM)  # one is asked, both stop after the same step
     (status, out, error), (other_status, other_out, other_error) = runs.finish(first), runs.finish(second)
@@ -97,7 +92,7 @@ def test_two_processes(tmp_path: Path, one: Path, cache: Path):
     assert_close(one, folder, 5)
 
     # They continue, find each other through SLURM, and one dies.
-    first, second = pair(cache, folder, slurm=True)
+    first, second = pair(folder, slurm=True)
     runs.wait_until(lambda: runs.lines(folder, "train")[-1]["step"] > stopped, first)
     second.kill()
     status, out, error = runs.finish(first)

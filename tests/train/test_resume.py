@@ -10,13 +10,13 @@ CONFIG = {"max_steps": 10, "log_every": 1, "image_every": 5, "eval_every": 2, "s
 
 
 def test_stop_and_kill_and_continue(tmp_path: Path):
-    whole, parts, cache = tmp_path / "whole", tmp_path / "parts", tmp_path / "cache"
-    status, out, error = runs.finish(runs.start({"config": CONFIG, "workdir": whole}, cache=cache))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    status, out, error = runs.finish(runs.start({"config": CONFIG, "workdir": whole}))
     assert status == 0, error
     assert "continuing" not in out
 
     slow = {"config": CONFIG, "workdir": parts, "seconds_per_batch": 0.3}
-    process = runs.start(slow, cache=cache)
+    process = runs.start(slow)
     runs.wait_until(lambda: runs.lines(parts, "train"), process)
     process.send_signal(signal.SIGTERM)
     status, out, error = runs.finish(process)
@@ -25,7 +25,7 @@ def test_stop_and_kill_and_continue(tmp_path: Path):
     assert 1 <= stopped < 6 and f"stopped by SIGTERM after step {stopped}" in out
     assert runs.record(parts, stopped)["batches"] == stopped
 
-    process = runs.start(slow, cache=cache)
+    process = runs.start(slow)
     unfinished = parts / "checkpoints"
     runs.wait_until(lambda: list(unfinished.glob("[6-9].*tmp*/state*/**/d/*")), process, pause=0.001)
     process.kill()
@@ -33,7 +33,7 @@ def test_stop_and_kill_and_continue(tmp_path: Path):
     assert status == -signal.SIGKILL and f"continuing after step {stopped}" in out
     assert list(unfinished.glob("*tmp*"))  # it was indeed killed in the middle of a save
 
-    status, out, error = runs.finish(runs.start({"config": CONFIG, "workdir": parts}, cache=cache))
+    status, out, error = runs.finish(runs.start({"config": CONFIG, "workdir": parts}))
     assert status == 0 and "continuing after step" in out, error
     assert not list(unfinished.glob("*tmp*"))
     runs.assert_same(runs.arrays(whole, 10), runs.arrays(parts, 10))
