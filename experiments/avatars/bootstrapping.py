@@ -10,7 +10,7 @@ first step is that of the encoder of painted avatars and the new encoder goes on
 codes of the first encoder alone, drawn by the new generator. What the paper cannot know is known here: how the same factors look in
 the second style, the truth. Writes into the folder report.md, results.json, people.png and error_by_step.svg.
 
-Hardware: 2 CPU cores. Expected result: experiments/RESULTS.md.
+Hardware: 2 CPU cores, about 20 minutes when nothing else runs. Expected result: experiments/RESULTS.md.
 """
 
 import argparse

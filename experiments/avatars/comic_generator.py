@@ -2,7 +2,7 @@
 
     python -m restyle_jax train experiments/avatars/comic_generator.py --workdir runs/comic_generator
 
-`experiments.avatars.bootstrapping` trains it, too. Hardware: 2 CPU cores, 6 minutes. Expected result:
+`experiments.avatars.bootstrapping` trains it, too. Hardware: 2 CPU cores, some 8 minutes. Expected result:
 experiments/RESULTS.md.
 
 Source of the settings: those of `experiments/stylegan2_avatars64.py`, which made the generator that it goes on from. The paper's
