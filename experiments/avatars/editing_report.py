@@ -120,7 +120,7 @@ def _sentence(pairs: int, means: Mapping[str, Any], better: Mapping[str, Any]) -
 
 
 def tables(found: Mapping[str, Any]) -> str:
-    """Markdown: the encoders, then one table for each target, what was left out, and the claim."""
+    """Markdown: the encoders, the methods, then one table for each target, what was left out, and the claim."""
     measured, kept = found["encoders"], found["editability"]
     first = next(iter(measured.values()))
     lines = [f"Edits of {found['settings']['pictures']} held-out avatars.", ""]
@@ -134,6 +134,7 @@ def tables(found: Mapping[str, Any]) -> str:
         f"Edits: means over the {len(kept['edits'])} pairs of target and method that every encoder reaches.",
         "",
     ]
+    lines += [*_of_methods(measured), ""]
     for target in first["edits"]:
         lines += [f"### {target} by {found['settings']['change']:g} sd", ""]
         lines += [*_of_target(target, measured), ""]
@@ -141,6 +142,23 @@ def tables(found: Mapping[str, Any]) -> str:
     lines += ["", found["claim"]["sentence"], ""]
     lines += [f"- {name}: {text}." for name, text in found["definitions"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _of_methods(measured: Mapping[str, Any]) -> list[str]:
+    """Every method by target: how many encoders it reaches the change on, and means over these."""
+    columns = [*(key for key in COLUMNS if key.startswith("dependency")), *(key for key in KEPT if key != "dependency")]
+    lines = _heading(["target", "method", "encoders", *(COLUMNS[key] for key in columns)])
+    for target, methods in next(iter(measured.values()))["edits"].items():
+        for method in methods:
+            edits = [encoder["edits"][target][method] for encoder in measured.values()]
+            reached = [edit for edit in edits if edit.get("reached")]
+            if not all("left_out" in edit for edit in edits):
+                means = [
+                    float(np.mean([edit[key] for edit in reached])) if reached and key in reached[0] else None
+                    for key in columns
+                ]
+                lines.append(_row([target, method, f"{len(reached)} of {len(edits)}", *map(_number, means)]))
+    return [*lines, "", "Means over the encoders on which a method reaches the change."]
 
 
 def _of_target(target: str, measured: Mapping[str, Any]) -> list[str]:

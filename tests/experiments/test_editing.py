@@ -115,6 +115,10 @@ def test_a_report(tmp_path: Path, models: dict[str, Path], capsys: pytest.Captur
         assert "was trained for smile" in encoder["edits"][GLASSES][REFERENCE]["left_out"]
         assert "left_out" not in encoder["edits"][SMILE][REFERENCE]
     assert reached > 8
+    found = [encoder["edits"][SMILE]["InterFaceGAN"] for encoder in results["encoders"].values()]
+    others = [edit["dependency"] for edit in found if edit["reached"]]
+    mean = f"{np.mean(others):.3f}" if others else ""
+    assert f"| {SMILE} | InterFaceGAN | {len(others)} of 2 | {mean} |" in tables
     ElementTree.parse(report / "editability.svg")
     strips = sorted((report / "strips").rglob("*.png"))
     assert len(strips) == 4
