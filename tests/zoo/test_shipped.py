@@ -11,6 +11,7 @@ import restyle_jax as rs
 from data_pipelines.avatars import AvatarSource, render
 from data_pipelines.labels import avatar_labels
 from experiments.avatars import make
+from experiments.avatars.recipes import HERE, RECIPES, ROOT
 from restyle_jax import zoo
 from restyle_jax.checkpoints import load_classifier, load_editor
 from restyle_jax.checkpoints.attributes import load_attributes
@@ -38,7 +39,7 @@ def drawn(count: int) -> np.ndarray:
 def test_each_is_there_with_a_card_and_a_recipe(entry: zoo.Entry, capsys: pytest.CaptureFixture[str]):
     name = entry.name.removeprefix(f"{FAMILY}/")
     assert entry.here and zoo.find(entry.name) is entry and zoo.resolve(entry.name) == entry.path
-    assert name in make.RECIPES and entry.card is not None
+    assert name in RECIPES and entry.card is not None
     card = entry.card.read_text(encoding="utf-8")
     assert card.startswith(f"# {entry.name}\n") and all(f"- **{fact}**: " in card for fact in CARD)
     assert f"`python -m experiments.avatars.make {name}`" in card
@@ -52,19 +53,19 @@ def test_all_together_are_small_and_nothing_else_is_there():
     assert sum(path.stat().st_size for path in files) < LARGEST
     assert {path.name for path in folder.iterdir() if path.suffix != ".md"} == {entry.path.name for entry in ENTRIES}
     assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".npz"}
-    assert {entry.name for entry in ENTRIES} == {f"{FAMILY}/{name}" for name in make.RECIPES}
+    assert {entry.name for entry in ENTRIES} == {f"{FAMILY}/{name}" for name in RECIPES}
 
 
 def test_the_wheel_holds_all_of_them():
     settings = configparser.ConfigParser()
-    settings.read(make.ROOT / "setup.cfg")
-    package = make.ROOT / "restyle_jax" / "zoo"
+    settings.read(ROOT / "setup.cfg")
+    package = ROOT / "restyle_jax" / "zoo"
     patterns = settings["options.package_data"]["restyle_jax.zoo"].split()
     packed = {path for pattern in patterns for path in package.glob(pattern) if path.is_file()}
     assert packed == {path for path in (package / FAMILY).rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", [name for name, recipe in make.RECIPES.items() if recipe.encodes])
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.encodes])
 def test_encoders_invert_faces_that_they_have_not_seen(name: str):
     model, x = rs.load(f"{FAMILY}/{name}"), drawn(12)
     assert model.encoder is not None and model.generator is not None
@@ -131,9 +132,9 @@ def test_directions_by_name(name: str):
     assert abs(direction.unit / spread - 1) < 0.1
 
 
-@pytest.mark.parametrize("name", [name for name, recipe in make.RECIPES.items() if recipe.encodes])
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.encodes])
 def test_recipes_of_encoders_are_those_of_the_shipped_files(name: str):
-    program = make.RECIPES[name].program
+    program = RECIPES[name].program
     assert program is not None
     config = read_experiment(program, {})
     encoder = json.loads((zoo.resolve(f"{FAMILY}/{name}") / "config.json").read_text())["encoder"]
@@ -142,7 +143,7 @@ def test_recipes_of_encoders_are_those_of_the_shipped_files(name: str):
         config.trunk_width,
         config.in_channels,
     )
-    assert config.max_steps * config.steps_per_image == read_experiment(make.HERE / "restyle_psp.py", {}).max_steps * 5
+    assert config.max_steps * config.steps_per_image == read_experiment(HERE / "restyle_psp.py", {}).max_steps * 5
 
 
 def test_one_command_makes_a_file_again(tmp_path):
