@@ -19,7 +19,7 @@ import restyle_jax as rs  # before jax: it chooses the convolutions of the CPU b
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.avatars import AvatarSource, render
+from data_pipelines.avatars import AvatarSource
 from experiments.avatars.editing_measures import inverted
 from restyle_jax.ops.images import to_float
 
@@ -37,7 +37,7 @@ def main() -> None:
     codes = {}
     for first in tqdm(range(0, options.pictures, CHUNK), unit=f"{CHUNK} pictures", dynamic_ncols=True):
         numbers = np.arange(first, min(first + CHUNK, options.pictures))
-        drawn = to_float(render(source.described(numbers), source.resolution))
+        drawn = to_float(source.drawn(numbers))
         names = map(source.name, numbers.tolist())
         codes |= {name: code[None] for name, code in zip(names, inverted(model, drawn), strict=True)}
     options.output.parent.mkdir(parents=True, exist_ok=True)

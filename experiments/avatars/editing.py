@@ -30,7 +30,7 @@ import restyle_jax  # noqa: F401 - before jax: it chooses the convolutions of th
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource, render
+from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource
 from experiments.avatars import editing_report as report
 from experiments.avatars.editing_measures import Instruments, inverted
 from experiments.avatars.editing_methods import BATCH, METHODS, Bench, Fits, Samples, Target, check_generator
@@ -217,7 +217,7 @@ def _samples(folder: OutputFolder, model: Model, judge: Judge, count: int) -> Sa
 def _avatars(count: int, size: int) -> np.ndarray:
     """Held-out avatars, each of another identity: f32[count, size, size, 3]."""
     source = AvatarSource("test", count * PICTURES_PER_IDENTITY, size)
-    return to_float(render(source.described(np.arange(0, len(source), PICTURES_PER_IDENTITY)), size))
+    return to_float(source.drawn(np.arange(0, len(source), PICTURES_PER_IDENTITY)))
 
 
 def _measured(
