@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import restyle_jax as rs  # before jax: it chooses the convolutions of the CPU backend
 
@@ -103,8 +104,8 @@ def cases(model: rs.Model, official, batch: int, arguments: argparse.Namespace):
     synthesis_cost = synthesis_flops(generator.config)
     encoder_cost = encoder_flops(encoder.config, geometry.height, geometry.width)
 
-    def with_forms(function: Callable[[], np.ndarray]) -> dict[str, Callable[[], np.ndarray]]:
-        def run(form: str) -> np.ndarray:
+    def with_forms(function: Callable[[], Any]) -> dict[str, Callable[[], Any]]:
+        def run(form: str) -> Any:
             official.use_form(form)
             return function()
 
@@ -128,7 +129,7 @@ def cases(model: rs.Model, official, batch: int, arguments: argparse.Namespace):
             f"loop N={steps}",
             steps * (synthesis_cost + encoder_cost),
             lambda: rs.invert(model, images, steps=steps).images,
-            with_forms(lambda: official.invert(images, steps)[1]),
+            with_forms(lambda: official.invert(images, steps)),
         )
 
 
@@ -152,7 +153,7 @@ def measure(name: str, batch: int, flops: int, ours: Callable, theirs: dict[str,
     first = time.perf_counter() - start
     seconds = [timed(ours)]
     peak = peak_memory()
-    difference = max((relative_difference(picture, run()) for run in theirs.values()), default=None)
+    difference = max((relative_difference(picture, run().cpu().numpy()) for run in theirs.values()), default=None)
     reference: dict[str, list[float]] = {form: [] for form in theirs}
     for _ in range(repeats):
         seconds.append(timed(ours))

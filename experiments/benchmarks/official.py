@@ -136,19 +136,19 @@ class Official:
         vars(self.stylegan2)["upfirdn2d"] = functools.partial(upfirdn, fair=form == "fair")
 
     @torch.inference_mode()
-    def synthesis(self, w: np.ndarray) -> np.ndarray:
+    def synthesis(self, w: np.ndarray) -> torch.Tensor:
         """f32[B, K, 512] -> f32[B, R, R, 3], with the stored noise."""
         image, _ = self.net.decoder([torch.from_numpy(w).to(self.device)], input_is_latent=True, randomize_noise=False)
-        return image.permute(0, 2, 3, 1).cpu().numpy()
+        return self._computed(image.permute(0, 2, 3, 1))
 
     @torch.inference_mode()
-    def encode(self, x: np.ndarray) -> np.ndarray:
+    def encode(self, x: np.ndarray) -> torch.Tensor:
         """f32[B, H, W, C] -> f32[B, K, 512], without the average."""
-        return self.net.encoder(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(self.device)).cpu().numpy()
+        return self._computed(self.net.encoder(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(self.device)))
 
     @torch.inference_mode()
-    def invert(self, x: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Codes [N, B, K, 512] and full-size images [N, B, H, W, 3] of f32[B, H, W, 3], by the official inference loop."""
+    def invert(self, x: np.ndarray, steps: int) -> torch.Tensor:
+        """Full-size images [N, B, H, W, 3] of f32[B, H, W, 3], by the official inference loop."""
         functions = importlib.import_module("utils.inference_utils")
         mean = self.net(
             self.net.latent_avg[None], input_code=True, randomize_noise=False, return_latents=False, average_code=True
@@ -157,6 +157,12 @@ class Official:
             n_iters_per_batch=steps, resize_outputs=False, dataset_type="cars_encode" if self.cars else "ffhq_encode"
         )
         inputs = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(self.device)
-        images, codes = functions.run_on_batch(inputs, self.net, options, mean[:, 32:224] if self.cars else mean)
-        stacked = np.stack([[image.permute(1, 2, 0).cpu().numpy() for image in images[i]] for i in sorted(images)], 1)
-        return np.stack([codes[i] for i in sorted(codes)], 1), stacked
+        images, _ = functions.run_on_batch(inputs, self.net, options, mean[:, 32:224] if self.cars else mean)
+        by_step = zip(*(images[i] for i in sorted(images)), strict=True)
+        return self._computed(torch.stack([torch.stack(step) for step in by_step]).permute(0, 1, 3, 4, 2))
+
+    def _computed(self, result: torch.Tensor) -> torch.Tensor:
+        """The same when the device has computed it, where it stays, as ours does."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return result

@@ -9,6 +9,7 @@ import pytest
 
 from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource, KeptAvatars, layout, render
 from data_pipelines.check import check
+from data_pipelines.drawing import processes
 from data_pipelines.drawing.factors import FACTORS, Continuous, Discrete, code, sample_factors
 from data_pipelines.drawing.styles import DRAWN_AS, STYLES, comic
 from data_pipelines.folder import ImageError
@@ -264,6 +265,15 @@ def test_kept_avatars_are_the_same_as_those_drawn_when_read():
             source is target and kept.name(index) == drawn.name(index) and kept.factors(index) == drawn.factors(index)
         )
         np.testing.assert_array_equal(np.asarray(source), np.asarray(drawn.open(index)[0]))
+
+
+def test_many_avatars_are_drawn_by_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_cores", lambda: 3)
+    source = AvatarSource("test", 3 * processes.FEW + 1, 8, "comic")
+    np.testing.assert_array_equal(processes.draw_all(source), source.drawn(np.arange(len(source))))
+    monkeypatch.setattr(processes.sys, "executable", "false")
+    with pytest.raises(RuntimeError, match=r"data_pipelines.drawing.processes test 8 comic 0 1000 failed"):
+        processes.draw_all(source)
 
 
 def test_the_comic_is_fixed_and_does_not_depend_on_the_batch() -> None:
