@@ -28,45 +28,52 @@ class _Sample(NamedTuple):
     unreadable: tuple[Unreadable, ...]
 
 
+class _Batch(NamedTuple):
+    arrays: Arrays
+    unreadable: dict[str, str]
+
+
 class _Batches:
-    def __init__(self, dataset: grain.MapDataset, rows: int, workers: int, start: int) -> None:
+    """Iterates over a data set whose elements are whole batches: if a thread read single pictures, the training loop would spend
+    its time taking them over one by one, while its accelerator waits."""
+
+    def __init__(self, dataset: grain.MapDataset, workers: int, start: int) -> None:
         self.position = start
         self._unreadable: dict[str, str] = {}
-        options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=2 * rows)
-        self._samples = iter(dataset.to_iter_dataset(options).batch(rows, batch_fn=list))
+        options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=max(workers, 2))
+        self._batches = iter(dataset.to_iter_dataset(options))
 
     @property
     def unreadable(self) -> list[Unreadable]:
         """Names of the pictures that were skipped so far, each once, with the reasons."""
         return list(self._unreadable.items())
 
-    def _next(self) -> list[_Sample]:
-        samples: list[_Sample] = next(self._samples)
-        for sample in samples:
-            self._unreadable.update(sample.unreadable)
-        return samples
+    def _next(self) -> Arrays:
+        batch: _Batch = next(self._batches)
+        self._unreadable.update(batch.unreadable)
+        return batch.arrays
 
     def close(self) -> None:
         """Stop the reading threads."""
-        self._samples.close()
+        self._batches.close()
 
 
 class TrainingBatches(_Batches):
     """Endless iterator, see `training_batches`. position: batches consumed, counted from the start of training."""
 
-    def __init__(self, dataset: grain.MapDataset, rows: int, workers: int, start: int, max_unreadable: int) -> None:
-        super().__init__(dataset, rows, workers, start)
+    def __init__(self, dataset: grain.MapDataset, workers: int, start: int, max_unreadable: int) -> None:
+        super().__init__(dataset, workers, start)
         self._max_unreadable = max_unreadable
 
     def __iter__(self) -> Iterator[Arrays]:
         return self
 
     def __next__(self) -> Arrays:
-        samples = self._next()
+        arrays = self._next()
         if len(self._unreadable) > self._max_unreadable:
             raise _too_many(self.unreadable, self._max_unreadable)
         self.position += 1
-        return _stack(samples)
+        return arrays
 
 
 class EvaluationBatches(_Batches):
@@ -76,9 +83,9 @@ class EvaluationBatches(_Batches):
         return self
 
     def __next__(self) -> Arrays:
-        samples = self._next()
+        arrays = self._next()
         self.position += 1
-        return _stack(samples) | {"valid": np.array([sample.valid for sample in samples])}
+        return arrays
 
 
 def training_batches(
@@ -96,7 +103,7 @@ def training_batches(
     """Endless batches of this process: `source` f32[b, h, w, c], `target` f32[b, h, w, 3] (see `Preparation`), and `index`
     int32[b], the pictures' numbers in `source`; b = batch_size / processes. Source and target may be the same array.
 
-    batch_size: over all processes. start: batches already consumed. workers: threads that read and decode ahead; 0 reads
+    batch_size: over all processes. start: batches already consumed. workers: threads that read and decode batches ahead; 0 reads
     when asked. Random choices are keyed by the seed and the number of the sample since the start of training.
 
     A picture that cannot be read is replaced by the next one in the data set that can, and named in `unreadable`.
@@ -110,9 +117,7 @@ def training_batches(
     _check_source(source, preparation)
     order = grain.MapDataset.range(len(source)).seed(seed % 2**32).shuffle().repeat()
 
-    def sample(position: int, _: int) -> _Sample:
-        batch, row = divmod(position, rows)
-        number = (start + batch) * batch_size + process * rows + row
+    def sample(number: int) -> _Sample:
         first, unreadable = order[number], []
         assert first is not None
         for index in range(first, first + len(source)):
@@ -124,8 +129,12 @@ def training_batches(
                 break
         raise _too_many(unreadable, max_unreadable)
 
-    samples = grain.MapDataset.range(1).repeat().map_with_index(sample)
-    return TrainingBatches(samples, rows, workers, start, max_unreadable)
+    def batch(position: int, _: int) -> _Batch:
+        first = (start + position) * batch_size + process * rows
+        return _stack([sample(first + row) for row in range(rows)])
+
+    batches = grain.MapDataset.range(1).repeat().map_with_index(batch)
+    return TrainingBatches(batches, workers, start, max_unreadable)
 
 
 def evaluation_batches(
@@ -147,16 +156,20 @@ def evaluation_batches(
         np.zeros((*size, preparation.channels), np.float32), np.zeros((*size, 3), np.float32), 0, False, ()
     )
 
-    def sample(position: int) -> _Sample:
-        batch, row = divmod(position, rows)
-        number = batch * batch_size + process * rows + row
+    def sample(number: int) -> _Sample:
         if number >= len(source):
             return padding
         result = _read(source, preparation, number, _random(0, number), training=False)
         return result if isinstance(result, _Sample) else padding._replace(index=number, unreadable=(result,))
 
+    def batch(position: int) -> _Batch:
+        first = position * batch_size + process * rows
+        samples = [sample(first + row) for row in range(rows)]
+        arrays, unreadable = _stack(samples)
+        return _Batch({**arrays, "valid": np.array([sample.valid for sample in samples])}, unreadable)
+
     batches = -(-len(source) // batch_size)
-    return EvaluationBatches(grain.MapDataset.range(batches * rows).map(sample), rows, workers, 0)
+    return EvaluationBatches(grain.MapDataset.range(batches).map(batch), workers, 0)
 
 
 def _rows(batch_size: int, process: int, processes: int) -> int:
@@ -202,11 +215,12 @@ def _too_many(unreadable: list[Unreadable], limit: int) -> ImageError:
     )
 
 
-def _stack(samples: list[_Sample]) -> Arrays:
+def _stack(samples: list[_Sample]) -> _Batch:
     target = np.stack([sample.target for sample in samples])
     same = all(sample.source is sample.target for sample in samples)
-    return {
+    arrays = {
         "source": target if same else np.stack([sample.source for sample in samples]),
         "target": target,
         "index": np.array([sample.index for sample in samples], np.int32),
     }
+    return _Batch(arrays, dict(entry for sample in samples for entry in sample.unreadable))

@@ -1,6 +1,7 @@
 """The arithmetic of the benchmarks: analytic operations, and the predicted efficiency on pods; and a run of one that is short."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.benchmarks import accelerator
 from experiments.benchmarks.flops import (
     discriminator_flops,
     encoder_flops,
@@ -123,6 +125,18 @@ def test_the_benchmark_of_generator_training_runs():
     for row in rows:
         assert row.seconds > 0 and row.per_kimg == pytest.approx(row.seconds / row.every * 250)
     assert table(rows, {"jax": 1e9}).count("\n|") == 2 + len(rows)
+
+
+def test_all_benchmarks_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    assert accelerator.COMPARED.keys() <= accelerator.BENCHMARKS.keys()
+    planned = "training --repeats 0"  # only plans, and so writes its numbers at once
+    short = {"planned": planned, "encoder_1024_float32": f"{planned} --batch-sizes none"}
+    monkeypatch.setattr(accelerator, "BENCHMARKS", short)
+    assert accelerator.main(["--output", str(tmp_path)]) == 1
+    assert json.loads((tmp_path / "planned.json").read_text())["rows"] == []
+    printed = capsys.readouterr()
+    assert "invalid int value: 'none'" in printed.out and "encoder_1024_float32 ended with status 2" in printed.err
+    assert accelerator.main(["--output", str(tmp_path), "--names", "planned"]) == 0
 
 
 def test_the_reference_must_be_the_public_trainer(tmp_path: Path):
