@@ -103,8 +103,8 @@ def training_batches(
     """Endless batches of this process: `source` f32[b, h, w, c], `target` f32[b, h, w, 3] (see `Preparation`), and `index`
     int32[b], the pictures' numbers in `source`; b = batch_size / processes. Source and target may be the same array.
 
-    batch_size: over all processes. start: batches already consumed. workers: threads that read and decode batches ahead; 0 reads
-    when asked. Random choices are keyed by the seed and the number of the sample since the start of training.
+    batch_size: over all processes. start: batches already consumed. workers: threads, each of which reads and decodes a batch
+    ahead; 0 reads when asked. Random choices are keyed by the seed and the number of the sample since the start of training.
 
     A picture that cannot be read is replaced by the next one in the data set that can, and named in `unreadable`.
 

@@ -26,6 +26,7 @@ from experiments.benchmarks.flops import (
 )
 from experiments.benchmarks.generator_programs import Ours, Unconditional, updates
 from experiments.benchmarks.generator_training import measure, table
+from experiments.benchmarks.input import main as measure_input
 from experiments.benchmarks.official_generator import import_official
 from experiments.benchmarks.planned import efficiency
 from restyle_jax.nets.discriminators import DiscriminatorConfig
@@ -125,6 +126,15 @@ def test_the_benchmark_of_generator_training_runs():
     for row in rows:
         assert row.seconds > 0 and row.per_kimg == pytest.approx(row.seconds / row.every * 250)
     assert table(rows, {"jax": 1e9}).count("\n|") == 2 + len(rows)
+
+
+def test_the_benchmark_of_the_input_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    short = "--sizes 16 --kinds drawn jpg --threads 1 --batch-size 4 --seconds 0.01 --repeats 1 --device-ms 1"
+    monkeypatch.setattr("sys.argv", ["input", *short.split()])
+    measure_input()
+    _, _, *rows = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines())
+    assert [row[1:3] for row in rows] == [["drawn", "memory"], ["jpg", "folder"], ["jpg", "prepared"]]
+    assert all(float(row[4]) > 0 and float(row[7]) >= 0 for row in rows)
 
 
 def test_all_benchmarks_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -23,7 +23,7 @@ def draw_all(source: "AvatarSource") -> np.ndarray:
     Raises RuntimeError, with what it printed, if a process fails.
     """
     count, side = len(source), source.resolution
-    processes = min(_cores(), count // FEW)
+    processes = min(cores(), count // FEW)
     if processes < 2:
         return source.drawn(np.arange(count))
     pictures = np.empty((count, side, side, 3), np.uint8)
@@ -44,7 +44,8 @@ def draw_all(source: "AvatarSource") -> np.ndarray:
     return pictures
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

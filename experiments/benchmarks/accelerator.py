@@ -1,4 +1,5 @@
-"""All benchmarks of one GPU: inversion, training of encoders, training of generators, in float32 (TF32 products) and bfloat16.
+"""All benchmarks of one GPU: inversion, training of encoders, training of generators, in float32 and bfloat16. Products of float32
+are in JAX's default precision.
 
     python -m experiments.benchmarks.accelerator --output runs/gpu --restyle ~/restyle-encoder --ada ~/stylegan2-ada-pytorch
 

@@ -95,14 +95,14 @@ def measure(size: int, kind: str, arguments: argparse.Namespace) -> list[Row]:
             preparation = None
         cases = [(name, threads) for name in sources for threads in arguments.threads]
         batch = arguments.batch_size
-        rate, _ = speed(next(iter(sources.values())), 1, batch, 8, preparation)
+        rate, *_ = speed(next(iter(sources.values())), 1, batch, 8, preparation)
         batches = max(2, round(rate * arguments.seconds / batch))
         runs: dict[tuple[str, int], list[tuple[float, float, float]]] = {case: [] for case in cases}
         for _ in range(arguments.repeats):
             for name, threads in cases:
-                alone = speed(sources[name], threads, batch, batches, preparation)
-                busy = waiting(sources[name], threads, batch, batches, preparation, arguments.device_ms)
-                runs[name, threads].append((*alone, busy))
+                rate, cpu, _ = speed(sources[name], threads, batch, batches, preparation)
+                *_, wait = speed(sources[name], threads, batch, batches, preparation, arguments.device_ms)
+                runs[name, threads].append((rate, cpu, wait))
     rows = []
     for (name, threads), found in runs.items():
         rate, cpu, wait = (statistics.median(values) for values in zip(*found, strict=True))
@@ -126,38 +126,31 @@ def make_pictures(folder: Path, size: int, kind: str, count: int) -> None:
 
 
 def speed(
-    source: Source, threads: int, batch_size: int, batches: int, preparation: Preparation | None = None
-) -> tuple[float, float]:
-    """Images per second and CPU ms per image over `batches` batches, after one that starts the threads.
+    source: Source,
+    threads: int,
+    batch_size: int,
+    batches: int,
+    preparation: Preparation | None = None,
+    device_ms: float = 0.0,
+) -> tuple[float, float, float]:
+    """Images per second, CPU ms per image, and mean ms of waiting for a batch, over `batches` batches, after one that starts the
+    threads.
 
-    preparation: None is that of a 256-px encoder.
+    preparation: None is that of a 256-px encoder. device_ms: what an accelerator computes before each batch is asked for.
     """
     iterator = training_batches(source, preparation or Preparation(), batch_size=batch_size, seed=0, workers=threads)
     next(iterator)
-    start, cpu = time.perf_counter(), time.process_time()
+    start, cpu, waited = time.perf_counter(), time.process_time(), 0.0
     for _ in range(batches):
+        if device_ms:
+            time.sleep(device_ms / 1e3)
+        asked = time.perf_counter()
         next(iterator)
+        waited += time.perf_counter() - asked
     images = batches * batch_size
-    found = images / (time.perf_counter() - start), (time.process_time() - cpu) / images * 1e3
+    found = images / (time.perf_counter() - start), (time.process_time() - cpu) / images * 1e3, waited / batches * 1e3
     iterator.close()
     return found
-
-
-def waiting(
-    source: Source, threads: int, batch_size: int, batches: int, preparation: Preparation | None, device_ms: float
-) -> float:
-    """Mean milliseconds until the next batch is there, asked for after the device has computed for `device_ms`; otherwise as
-    `speed`."""
-    iterator = training_batches(source, preparation or Preparation(), batch_size=batch_size, seed=0, workers=threads)
-    next(iterator)
-    waited = 0.0
-    for _ in range(batches):
-        time.sleep(device_ms / 1e3)
-        start = time.perf_counter()
-        next(iterator)
-        waited += time.perf_counter() - start
-    iterator.close()
-    return waited / batches * 1e3
 
 
 if __name__ == "__main__":

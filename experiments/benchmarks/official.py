@@ -163,6 +163,11 @@ class Official:
 
     def _computed(self, result: torch.Tensor) -> torch.Tensor:
         """The same when the device has computed it, where it stays, as ours does."""
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        wait_for(self.device)
         return result
+
+
+def wait_for(device: str) -> None:
+    """Return when the device has computed all that was asked of it."""
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -7,7 +7,6 @@ formulas in PyTorch where their CUDA extensions cannot be built, which on CPU is
 import copy
 import dataclasses
 import importlib
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from data_pipelines.drawing.processes import cores
+from experiments.benchmarks.official import wait_for
 from experiments.benchmarks.official_training import tensors
 from restyle_jax.augment.config import Augmentation
 from restyle_jax.checkpoints.modules import flat_arrays
@@ -71,8 +72,7 @@ class OfficialGenerator:
         pictures: np.ndarray,
         device: str,
     ):
-        if hasattr(os, "sched_getaffinity"):  # the cores that JAX uses
-            torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.set_num_threads(cores())  # those that JAX uses
         if device == "cuda":  # as JAX computes float32, and as the public trainer chooses convolutions
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
             torch.backends.cudnn.benchmark = True
@@ -110,7 +110,7 @@ class OfficialGenerator:
     def update(self, name: str) -> None:
         """One of PHASES."""
         self._update(name)
-        self._wait()
+        wait_for(self.device)
 
     def step(self, number: int) -> None:
         """A training step with the regularisers that are due in it, and the averaged generator. Does not wait for the device."""
@@ -128,7 +128,7 @@ class OfficialGenerator:
         """Steps 0 to count - 1."""
         for number in range(count):
             self.step(number)
-        self._wait()
+        wait_for(self.device)
 
     @torch.no_grad()
     def scores(self, z: np.ndarray) -> np.ndarray:
@@ -151,10 +151,6 @@ class OfficialGenerator:
             if parameter.grad is not None:
                 torch.nan_to_num(parameter.grad, nan=0, posinf=1e5, neginf=-1e5, out=parameter.grad)
         optimizer.step()
-
-    def _wait(self) -> None:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
 
 
 def load(module: nn.Module, state: dict[str, np.ndarray]) -> None:

@@ -6,7 +6,6 @@ coach logs is left out.
 """
 
 import importlib
-import os
 import sys
 import time
 from argparse import Namespace
@@ -20,7 +19,8 @@ from flax import nnx
 from torch import nn
 from torch.nn import functional
 
-from experiments.benchmarks.official import Official
+from data_pipelines.drawing.processes import cores
+from experiments.benchmarks.official import Official, wait_for
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.convert import engine
 from restyle_jax.convert.tables import perceptual as tables
@@ -40,8 +40,7 @@ class OfficialTraining(Official):
         device: str,
     ):
         super().__init__(repository, checkpoint, device)
-        if hasattr(os, "sched_getaffinity"):  # the cores that JAX uses
-            torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.set_num_threads(cores())  # those that JAX uses
         self.config = config
         self.net.face_pool = nn.AdaptiveAvgPool2d((config.height, config.width))
         self.lpips = official_lpips(judges["lpips"]).to(device).eval()
@@ -89,8 +88,7 @@ class OfficialTraining(Official):
         return loss if self.identity is None else loss + config.identity * self.identity(y, x, x)[0]
 
     def _now(self) -> float:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        wait_for(self.device)
         return time.perf_counter()
 
 

@@ -257,7 +257,7 @@ def input_rate(batch: int) -> float:
     """Images per second of the input pipeline alone, from JPEG files of 256 px in a folder."""
     with tempfile.TemporaryDirectory() as folder:
         make_pictures(Path(folder) / "train", 256, "jpg", 32)
-        rate, _ = speed(open_split(Path(folder), "train"), INPUT_THREADS, batch, 2048 // batch)
+        rate, *_ = speed(open_split(Path(folder), "train"), INPUT_THREADS, batch, 2048 // batch)
     return rate
 
 

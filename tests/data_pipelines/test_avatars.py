@@ -268,7 +268,7 @@ def test_kept_avatars_are_the_same_as_those_drawn_when_read():
 
 
 def test_many_avatars_are_drawn_by_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_cores", lambda: 3)
+    monkeypatch.setattr(processes, "cores", lambda: 3)
     source = AvatarSource("test", 3 * processes.FEW + 1, 8, "comic")
     np.testing.assert_array_equal(processes.draw_all(source), source.drawn(np.arange(len(source))))
     monkeypatch.setattr(processes.sys, "executable", "false")
