@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -61,6 +61,15 @@ class Outcome:
         return 128 + self.signal if self.signal else 0
 
 
+class Taken(NamedTuple):
+    """A step that the device was told to take. stop: what `Programs.train` says of it."""
+
+    step: int
+    batch: Batch
+    metrics: Mapping[str, jax.Array]
+    stop: jax.Array
+
+
 @dataclasses.dataclass
 class Trainer:
     """A run under way: what changes from step to step, and the effects of a step on the world."""
@@ -92,16 +101,19 @@ class Trainer:
         if not self.evaluated:  # a request to stop had interrupted it
             self.evaluate()
         clock = Clock(self.run.batch_size)
+        unchecked: list[Taken] = []
         local: Arrays | None = first
         while self.step < self.run.max_steps and not self.stop:
             assert local is not None
             batch = sharding.place_batch(local, self.mesh)
             self.progress, metrics, stop = self.programs.train(self.progress, self.frozen, batch, self.flag())
             self.step, self.batches = self.step + 1, self.batches + 1
+            unchecked.append(Taken(self.step, batch, metrics, stop))
             with clock.waiting():  # the device computes meanwhile
                 local = next(batches) if self.step < self.run.max_steps else None
-            self.check(jax.device_get(metrics), batch)
-            self.stop = int(stop) or (self.requests.number if jax.process_count() == 1 else 0)
+            # Of the step before, so that the device has one to compute at any time; of all before something is kept of them.
+            while len(unchecked) > (0 if self.pauses else 1):
+                self.check(unchecked.pop(0))
             clock.steps += 1
             self.report_unreadable(batches)
             if self.logs:
@@ -124,6 +136,12 @@ class Trainer:
         """Whether there is anything to evaluate with."""
         return bool(self.open_test or self.task.score)
 
+    @property
+    def pauses(self) -> bool:
+        """Whether more than the next step follows."""
+        events = (self.run.log_every, self.run.image_every, self.run.eval_every, self.run.save_every)
+        return bool(self.stop) or any(self.due(every) for every in events)
+
     def due(self, every: int) -> bool:
         """Whether something happens after this step; everything does after the last one."""
         return self.step % every == 0 or self.step == self.run.max_steps
@@ -133,16 +151,20 @@ class Trainer:
         rows = np.full(jax.local_device_count(), self.requests.number, np.int32)
         return sharding.place_batch({"stop": rows}, self.mesh)["stop"]
 
-    def check(self, metrics: Mapping[str, np.ndarray], batch: Batch) -> None:
-        """Raises TrainingError if a metric of the step is not finite, naming it and the pictures of the batch."""
-        values = averages.named(metrics)
+    def check(self, taken: Taken) -> None:
+        """Wait for a step, and note whether it was asked to be the last.
+
+        Raises TrainingError if a metric of the step is not finite, naming it and the pictures of the batch.
+        """
+        values = averages.named(jax.device_get(taken.metrics))
+        self.stop = self.stop or int(taken.stop) or (self.requests.number if jax.process_count() == 1 else 0)
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         if not bad:
             return
         terms = ", ".join(f"{name} = {value}" for name, value in bad.items())
-        names = ", ".join(self.name(int(index)) for index in distributed.gather_rows(batch["index"]))
+        names = ", ".join(self.name(int(index)) for index in distributed.gather_rows(taken.batch["index"]))
         raise TrainingError(
-            f"step {self.step}: {terms} (a slash is followed by the refinement step). Pictures of the batch: {names}. Look at "
+            f"step {taken.step}: {terms} (a slash is followed by the refinement step). Pictures of the batch: {names}. Look at "
             f"them, or train with a lower learning rate, another seed or float32; {self.checkpoints.kept()}."
         )
 
