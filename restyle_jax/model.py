@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,23 @@ STEP_CAPACITY = 10
 """One compilation serves every number of steps up to this (then up to its next multiple); see `refine.refine`."""
 
 
+class Parts(NamedTuple):
+    """A network as compiled functions take it: its structure, which is static, and its arrays.
+
+    A model splits its networks once: for an encoder that takes 20 ms, longer than a refinement step on a GPU.
+    """
+
+    graph: nnx.GraphDef
+    state: nnx.State
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Networks read from one checkpoint. `w_avg` is f32[K, w_dim]; `metadata` (JSON-able) says where they come from."""
+    """Networks read from one checkpoint. `w_avg` is f32[K, w_dim]; `metadata` (JSON-able) says where they come from.
+
+    The networks are not to be changed in place, because what is derived from them is kept: `dataclasses.replace` makes another
+    model.
+    """
 
     generator: Generator | None = None
     w_avg: jax.Array | None = None
@@ -37,9 +51,18 @@ class Model:
     @functools.cached_property
     def average(self) -> Estimate:
         """The estimate that a refinement starts from: w_avg and its image, f32[1, K, w_dim] and f32[1, height, width, 3]."""
-        generator, w_avg = self.require_generator()
-        graph, state = nnx.split(generator)
-        return _average(graph, state, w_avg, self.geometry)
+        _, w_avg = self.require_generator()
+        return _average(*self.generator_parts, w_avg, self.geometry)
+
+    @functools.cached_property
+    def generator_parts(self) -> Parts:
+        """The generator for compiled functions. Raises ValueError if the checkpoint had none."""
+        return Parts(*nnx.split(self.require_generator()[0]))
+
+    @functools.cached_property
+    def encoder_parts(self) -> Parts:
+        """The encoder for compiled functions. Raises ValueError if the checkpoint had none."""
+        return Parts(*nnx.split(self.require_encoder()))
 
     def require_generator(self) -> tuple[Generator, jax.Array]:
         """The generator and w_avg. Raises ValueError if the checkpoint had none."""
@@ -82,25 +105,25 @@ def _refine(graphs, states, x, start, w_avg, steps, geometry, capacity, resize_o
 
 @functools.partial(jax.jit, static_argnames=("graph", "truncation_cutoff"))
 def _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -> jax.Array:
-    w = broadcast_styles(nnx.merge(graph, state, copy=True)(z, labels), w_avg.shape[0])
+    w = broadcast_styles(nnx.merge(graph, state, copy=True).mapping(z, labels), w_avg.shape[0])
     return truncate(w, w_avg, truncation_psi, truncation_cutoff)
 
 
 @functools.partial(jax.jit, static_argnames="graph")
 def _synthesise(graph, state, w) -> jax.Array:
-    return nnx.merge(graph, state, copy=True)(w)
+    return nnx.merge(graph, state, copy=True).synthesis(w)
 
 
 def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
     """`steps` refinements with the model's networks; a single-pass encoder does one."""
-    encoder, (generator, w_avg) = model.require_encoder(), model.require_generator()
+    encoder, (_, w_avg) = model.require_encoder(), model.require_generator()
     if encoder.config.in_channels not in (3, 6):
         raise ValueError(
             f"{model.name} has an encoder for inputs of {encoder.config.in_channels} channels (sketches or label maps), "
             "expected 6 (ReStyle) or 3 (pSp, e4e, Style Transformer): it cannot invert photos"
         )
     steps = model.passes(steps)
-    graphs, states = zip(nnx.split(encoder), nnx.split(generator), strict=True)
+    graphs, states = zip(model.encoder_parts, model.generator_parts, strict=True)
     capacity = 1 if encoder.config.in_channels == 3 else -(-steps // STEP_CAPACITY) * STEP_CAPACITY
     inversion, last = _refine(graphs, states, x, start, w_avg, steps, model.geometry, capacity, resize_outputs)
     return Inversion(inversion.latents[:steps], inversion.images[:steps]), last
@@ -175,8 +198,7 @@ def sample(
         raise ValueError(f"{model.name} needs {needs}, got {label}")
     z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in seeds]).astype(np.float32)
     labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), len(seeds), axis=0)
-    graph, state = nnx.split(generator.mapping)
-    return _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff)
+    return _sample(*model.generator_parts, z, labels, w_avg, truncation_psi, truncation_cutoff)
 
 
 def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
@@ -185,8 +207,7 @@ def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) 
     `batch_size` codes at a time, so that one compilation and a bounded amount of device memory serve any number.
     Raises ValueError without a generator or on a wrong shape.
     """
-    graph, state = nnx.split(model.require_generator()[0].synthesis)
-    return in_batches(functools.partial(_synthesise, graph, state), w, batch_size)
+    return in_batches(functools.partial(_synthesise, *model.generator_parts), w, batch_size)
 
 
 def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from einops import reduce
 from jax import lax
 
-from restyle_jax.ops.convolution import DIMENSION_NUMBERS, conv2d
+from restyle_jax.ops.convolution import conv2d, input_gradient
 
 TAPS = (0.125, 0.375, 0.375, 0.125)
 SHORT_TAPS = (0.25, 0.5, 0.25)
@@ -147,10 +147,13 @@ up_convolution_kernel_gradient.defvjp(
 
 
 def up_convolution_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`up_convolution` as one convolution of the zero-inserted input, then the FIR filter."""
-    x = lax.conv_general_dilated(
-        x, kernel[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=DIMENSION_NUMBERS
-    )
+    """`up_convolution` as one convolution of the zero-inserted input, then the FIR filter.
+
+    It is the gradient of a convolution of stride 2, and declared as such: XLA's own gradient in the kernel would be a convolution
+    with the whole picture as its kernel, which it does not hand to cuDNN as what it is.
+    """
+    size = (2 * x.shape[ROWS] + 1, 2 * x.shape[COLUMNS] + 1)
+    x = input_gradient(x, jnp.swapaxes(kernel, 2, 3), (2, 2), ((0, 0), (0, 0)), size)
     return blur(x, 1, 1, gain=4.0)
 
 
