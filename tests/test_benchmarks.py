@@ -10,6 +10,7 @@ import restyle_jax  # noqa: F401 - before jax: it chooses the convolutions of th
 
 # isort: split
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,6 +28,7 @@ from experiments.benchmarks.flops import (
 from experiments.benchmarks.generator_programs import Ours, Unconditional, updates
 from experiments.benchmarks.generator_training import measure, table
 from experiments.benchmarks.input import main as measure_input
+from experiments.benchmarks.measure import slowest, slowest_lines
 from experiments.benchmarks.official_generator import import_official
 from experiments.benchmarks.planned import efficiency
 from restyle_jax.nets.discriminators import DiscriminatorConfig
@@ -119,13 +121,26 @@ def test_operations_of_generator_training():
 
 
 def test_the_benchmark_of_generator_training_runs():
-    rows, difference = measure(SMALL, ("phases", "data"), repeats=1)
+    rows, difference = measure(SMALL, ("phases", "data"), repeats=1, operations=3)
     assert difference is None
     assert [row.name for row in rows] == ["G main", "G path", "D main", "D R1", "data"]
     assert [row.every for row in rows] == [1, 4, 1, 16, 1]
     for row in rows:
         assert row.seconds > 0 and row.per_kimg == pytest.approx(row.seconds / row.every * 250)
     assert table(rows, {"jax": 1e9}).count("\n|") == 2 + len(rows)
+    assert [len(row.slowest) for row in rows] == [3, 3, 3, 3, 0]
+
+
+def test_the_slowest_operations():
+    x = jnp.ones((600, 600))
+    function = jax.jit(lambda x: jnp.sin(x @ x).sum())
+    function(x)
+    found = slowest(lambda: function(x), 2)
+    program = function.lower(x).compile().as_text()
+    assert len(found) == 2 and all(f"%{name.partition(':')[0]} =" in program for name in found)
+    assert min(found.values()) > 0 and [*found.values()] == sorted(found.values(), reverse=True)
+    text = slowest_lines({"a product": found, "another": {"dot.1": 0.0125}})
+    assert text.startswith("Slowest in a product:\n") and text.endswith("Slowest in another:\n  12.5 ms  dot.1")
 
 
 def test_the_benchmark_of_the_input_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

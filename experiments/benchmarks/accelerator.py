@@ -7,7 +7,7 @@ One after the other, alone on the device, with the official code beside ours whe
 writes NAME.txt and NAME.json for each to the output folder. Compiled programs are kept there, too, so that columns of compile time
 are short in a second run; those of peak memory are the largest so far in a process. --names chooses some of them.
 
-Hardware: one GPU of 80 GB. Expected result: none yet (experiments/RESULTS.md).
+Hardware: one GPU of 80 GB; a first run compiles for some minutes in each. Expected result: experiments/RESULTS.md.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-INFERENCE = "inference --batch-sizes 1 4 16"
+INFERENCE = "inference --batch-sizes 1 4 16 --repeats 3"
 ENCODERS = "training --batch-sizes 8 --resolution 1024"
 PAPER256, PAPER1024 = (f"generator_training --experiment experiments/stylegan2_paper{side}.py" for side in (256, 1024))
 BENCHMARKS = {
@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--names", nargs="+", choices=BENCHMARKS, default=[*BENCHMARKS], help="some of them (default: all)"
     )
+    parser.add_argument(
+        "--slowest", type=int, default=0, metavar="N", help="also the N slowest operations of each part, on a GPU"
+    )
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -61,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         reference = vars(options).get(COMPARED.get(name, ""))
         more = ["--reference", str(reference)] if reference else []
         module, *settings = BENCHMARKS[name].split()
+        more += ["--slowest", str(options.slowest)] if options.slowest else []
         command = [sys.executable, "-m", f"experiments.benchmarks.{module}", *settings, *more]
         log = options.output / f"{name}.txt"
         with log.open("w", encoding="utf-8") as file:

@@ -45,6 +45,8 @@ from experiments.benchmarks.measure import (
     peak_memory,
     rates_line,
     reset_peak_memory,
+    slowest,
+    slowest_lines,
     timed,
     torch_device,
     write_json,
@@ -78,6 +80,7 @@ class Row:
     planned_bytes: int | None = None
     peak_bytes: int | None = None
     reference_seconds: float | None = None
+    slowest: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def main() -> None:
@@ -89,6 +92,9 @@ def main() -> None:
     parser.add_argument("--augment", choices=get_args(Augmentation))
     parser.add_argument("--only", nargs="+", choices=ONLY, default=ONLY, help="parts to time")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each part, taken in alternation")
+    parser.add_argument(
+        "--slowest", type=int, default=0, metavar="N", help="also the N slowest operations of each part, on a GPU"
+    )
     parser.add_argument("--reference", type=Path, help="a checkout of NVlabs/stylegan2-ada-pytorch to time beside ours")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
@@ -114,11 +120,13 @@ def main() -> None:
             parser.error(f"--reference: {error}")
 
     rates = matrix_rates(config.dtype)
-    rows, difference = measure(config, arguments.only, arguments.repeats, reference)
+    rows, difference = measure(config, arguments.only, arguments.repeats, reference, arguments.slowest)
     rates = best_of(rates, matrix_rates(config.dtype))
     for row in rows:
         row.fraction = row.gflop * 1e9 / row.seconds / max(rates.values())
     print(table(rows, rates))
+    if arguments.slowest:
+        print(slowest_lines({row.name: row.slowest for row in rows if row.slowest}))
     seconds = {row.name: row.seconds for row in rows}
     if STEP in seconds and PROGRAMS in seconds:
         print(f"Separate programs take {seconds[PROGRAMS] / seconds[STEP]:.3f} times as long as one with conditions.")
@@ -129,11 +137,11 @@ def main() -> None:
 
 
 def measure(
-    config: StyleGANTraining, only: Collection[str], repeats: int, reference: Any = None
+    config: StyleGANTraining, only: Collection[str], repeats: int, reference: Any = None, operations: int = 0
 ) -> tuple[list[Row], float | None]:
     """The rows of the table without fractions, and the largest relative difference between scores of ours and the reference.
 
-    only: of ONLY. reference: what `official_generator.import_official` returns.
+    only: of ONLY. reference: what `official_generator.import_official` returns. operations: how many of the slowest are named.
     """
     config = dataclasses.replace(config, checkpoint=None, labels=None, features=None)
     if config.augment != "none" and config.augment_p is None:
@@ -182,6 +190,7 @@ def measure(
         steps = ours.cycle if name in (STEP, PROGRAMS) else 1
         row.seconds = statistics.median(runs[name]) / steps
         row.reference_seconds = statistics.median(theirs[name]) / steps if theirs[name] else None
+        row.slowest = slowest(lambda name=name: ours.run(name), operations) if operations else {}
     found = [*rows.values()]
     if "data" in only:
         found.append(Row(DATA, 1, batch / input_rate(config, repeats), 0.0))

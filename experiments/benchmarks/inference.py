@@ -34,6 +34,8 @@ from experiments.benchmarks.measure import (
     peak_memory,
     rates_line,
     reset_peak_memory,
+    slowest,
+    slowest_lines,
     timed,
     torch_device,
     write_json,
@@ -60,6 +62,7 @@ class Row:
     peak_bytes: int
     reference_seconds: dict[str, float]
     difference: float | None
+    slowest: dict[str, float]
 
 
 def main() -> None:
@@ -69,6 +72,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each function, taken in alternation")
+    parser.add_argument(
+        "--slowest", type=int, default=0, metavar="N", help="also the N slowest operations of each part, on a GPU"
+    )
     parser.add_argument("--reference", type=Path, help="a checkout of yuval-alaluf/restyle-encoder to time beside ours")
     parser.add_argument("--only", nargs="+", default=["generator", "encoder", "loop"], help="parts to time")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
@@ -82,7 +88,7 @@ def main() -> None:
         model, official = random_networks(resolution, arguments.dtype, arguments.reference)
         for batch in arguments.batch_sizes:
             for name, flops, ours, theirs in cases(model, official, batch, arguments):
-                rows.append(measure(f"{name} {resolution}", batch, flops, ours, theirs, arguments.repeats))
+                rows.append(measure(f"{name} {resolution}", batch, flops, ours, theirs, arguments))
                 print(f"  {rows[-1].name}, batch {batch}: {rows[-1].seconds:.3f} s per image", flush=True)
         rates = best_of(rates, matrix_rates(arguments.dtype))
     best = max(rates.values())
@@ -90,6 +96,8 @@ def main() -> None:
         row.fraction = row.gflop * 1e9 / row.seconds / best
 
     print(table(rows, rates))
+    if arguments.slowest:
+        print(slowest_lines({f"{row.name}, batch {row.batch}": row.slowest for row in rows if row.slowest}))
     if arguments.json:
         write_json(arguments.json, arguments, rates, rows)
 
@@ -145,7 +153,9 @@ def compiled(module: nnx.Module, function: Callable, argument: np.ndarray) -> Ca
     return lambda: jitted(state, x)
 
 
-def measure(name: str, batch: int, flops: int, ours: Callable, theirs: dict[str, Callable], repeats: int) -> Row:
+def measure(
+    name: str, batch: int, flops: int, ours: Callable, theirs: dict[str, Callable], arguments: argparse.Namespace
+) -> Row:
     """Time `ours` and the official forms in alternation, after one untimed call of each."""
     reset_peak_memory()
     start = time.perf_counter()
@@ -155,7 +165,7 @@ def measure(name: str, batch: int, flops: int, ours: Callable, theirs: dict[str,
     peak = peak_memory()
     difference = max((relative_difference(picture, run().cpu().numpy()) for run in theirs.values()), default=None)
     reference: dict[str, list[float]] = {form: [] for form in theirs}
-    for _ in range(repeats):
+    for _ in range(arguments.repeats):
         seconds.append(timed(ours))
         for form, run in theirs.items():
             reference[form].append(timed(run))
@@ -170,6 +180,7 @@ def measure(name: str, batch: int, flops: int, ours: Callable, theirs: dict[str,
         peak,
         {form: statistics.median(values) / batch for form, values in reference.items()},
         difference,
+        slowest(ours, arguments.slowest) if arguments.slowest else {},
     )
 
 

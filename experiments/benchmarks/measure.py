@@ -2,12 +2,15 @@
 
 import argparse
 import dataclasses
+import gzip
 import importlib.util
 import json
 import os
 import platform
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,33 @@ def timed(function: Callable) -> float:
     start = time.perf_counter()
     jax.block_until_ready(function())
     return time.perf_counter() - start
+
+
+def slowest(function: Callable, count: int) -> dict[str, float]:
+    """The `count` operations of compiled programs that take longest in one call of `function`, and the seconds of each, all its
+    runs together: "operation" or "operation: kernel of the GPU". On CPU those that run on other threads, such as convolutions, are
+    missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            jax.block_until_ready(function())
+        (file,) = Path(folder).rglob("*.trace.json.gz")
+        with gzip.open(file) as stream:
+            events = json.load(stream)["traceEvents"]
+    seconds: Counter[str] = Counter()
+    for event in events:
+        operation = event.get("args", {}).get("hlo_op")
+        if operation and event["ph"] == "X":
+            name = operation if operation == event["name"] else f"{operation}: {event['name']}"
+            seconds[name] += event["dur"] / 1e6
+    return dict(seconds.most_common(count))
+
+
+def slowest_lines(found: Mapping[str, Mapping[str, float]]) -> str:
+    """For people: of each part, the operations that `slowest` found."""
+    lines = []
+    for part, operations in found.items():
+        lines += [f"Slowest in {part}:", *(f"  {seconds * 1e3:.3g} ms  {name}" for name, seconds in operations.items())]
+    return "\n".join(lines)
 
 
 def matrix_rates(dtype: str) -> dict[str, float]:

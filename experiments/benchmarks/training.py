@@ -39,6 +39,8 @@ from experiments.benchmarks.measure import (
     peak_memory,
     rates_line,
     reset_peak_memory,
+    slowest,
+    slowest_lines,
     timed,
     torch_device,
     write_json,
@@ -77,6 +79,7 @@ class Row:
     compile_seconds: float | None = None
     peak_bytes: int | None = None
     temporary_bytes: int | None = None
+    slowest: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def main() -> None:
@@ -92,6 +95,9 @@ def main() -> None:
     )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each part, taken in alternation")
+    parser.add_argument(
+        "--slowest", type=int, default=0, metavar="N", help="also the N slowest operations of an iteration, on a GPU"
+    )
     parser.add_argument("--reference", type=Path, help="a checkout of yuval-alaluf/restyle-encoder to time beside ours")
     parser.add_argument("--memory", action="store_true", help="planned memory for N = 1, 5, 10 and every batch size")
     parser.add_argument("--scaling", action="store_true", help="bytes exchanged by devices, and predicted efficiency")
@@ -111,6 +117,8 @@ def main() -> None:
             row.fraction = row.gflop * 1e9 / row.iteration / max(rates.values())
         more = {"loss_difference": difference, "input_images_per_second": input_rate(max(arguments.batch_sizes))}
         print(table(rows, rates))
+        if arguments.slowest:
+            print(slowest_lines({f"an iteration, batch {row.batch}": row.slowest for row in rows if row.slowest}))
         fastest = max(row.batch / row.iteration for row in rows if row.name == "ours")
         rate = more["input_images_per_second"]
         print(
@@ -219,6 +227,8 @@ def measure(config: EncoderTraining, arguments: argparse.Namespace) -> tuple[lis
             for form in FORMS if official else ():
                 official.use_form(form)
                 runs.setdefault(form, []).append(official.iteration(pictures)[0])
+        if arguments.slowest:
+            rows["ours", batch].slowest = slowest(lambda batch=batch: ours.iteration(batch), arguments.slowest)
         for name, found in runs.items():
             row = rows.setdefault((name, batch), Row(name, batch, batch * gflop))
             for part in PARTS:
