@@ -160,18 +160,26 @@ def efficiency(compute: float, total: int, calls: int, devices: int, bandwidth: 
 def predictions(
     config: EncoderTraining, sizes: GeneratorConfig, batches: Sequence[int], sums: dict[str, int]
 ) -> list[Any]:
-    """{device, precision, batch, seconds, efficiency: {devices: fraction}} for every batch size per device."""
+    """{device, precision, batch, seconds, efficiency, summed_once} for every batch size per device.
+
+    efficiency: {devices: fraction}.
+    summed_once: the same if the compiler moves the sums of gradients out of the loop over refinement steps, as XLA's has a pass for
+    on GPUs (WhileLoopAllReduceCodeMotion); on CPU, where `sums` are counted, it does not.
+    """
     cost = sum(training_flops(config, config.encoder(sizes.num_styles, sizes.w_dim), sizes))
     found = []
     for device in DEVICES:
         for batch in batches:
             seconds = batch * cost / (device.utilisation * device.flop_per_second)
-            parts = {
-                count: efficiency(seconds, sums["bytes"], sums["calls"], count, device.bandwidth, device.latency)
-                for count in COUNTS
-            }
+            parts, once = (
+                {
+                    count: efficiency(seconds, total, sums["calls"], count, device.bandwidth, device.latency)
+                    for count in COUNTS
+                }
+                for total in (sums["bytes"], sums["bytes"] // config.steps_per_image)
+            )
             name = {"device": device.name, "precision": device.precision, "batch": batch}
-            found.append({**name, "seconds": seconds, "efficiency": parts})
+            found.append({**name, "seconds": seconds, "efficiency": parts, "summed_once": once})
     return found
 
 
@@ -189,10 +197,11 @@ def scaling_table(predicted: list[Any], sums: dict[str, int]) -> str:
     lines += ["- the exchange overlaps with nothing, and all-reduces are not combined", ""]
     rows = [
         [f"{row['device']} {row['precision']}", str(row["batch"]), f"{row['seconds'] * 1e3:.0f}"]
-        + [f"{value:.2f}" for value in row["efficiency"].values()]
+        + [f"{value:.2f}" for key in ("efficiency", "summed_once") for value in row[key].values()]
         for row in predicted
     ]
     names = ["device", "batch of each", "compute ms", *(f"{count} devices" for count in COUNTS)]
+    names += [f"{count}, gradients summed once" for count in COUNTS]
     return "\n".join(lines) + "\n" + markdown(names, rows)
 
 
