@@ -30,7 +30,7 @@ from experiments.benchmarks.generator_training import measure, table
 from experiments.benchmarks.input import main as measure_input
 from experiments.benchmarks.measure import slowest, slowest_lines
 from experiments.benchmarks.official_generator import import_official
-from experiments.benchmarks.planned import efficiency
+from experiments.benchmarks.planned import efficiency, predictions, scaling_table, training_config
 from restyle_jax.nets.discriminators import DiscriminatorConfig
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.style_transformer import StyleTransformerConfig
@@ -88,6 +88,17 @@ def test_efficiency_of_a_ring():
     assert efficiency(1.0, 10**9, 0, 2, 1e9, 0.0) == 0.5  # each of two devices passes on half of it, twice
     assert efficiency(1.0, 10**9, 500, 4, 1.5e9, 1e-3) == pytest.approx(1 / 2.5)
     assert efficiency(1.0, 10**9, 5, 256, 1e9, 1e-3) < efficiency(1.0, 10**9, 5, 8, 1e9, 1e-3)
+
+
+def test_predictions_for_pods():
+    config, sizes = training_config(64, steps_per_image=5), GeneratorConfig.rosinality(64)
+    sums = {"bytes": 10**9, "calls": 0}
+    found = predictions(config, sizes, (2, 8), sums)
+    assert [(row["device"], row["batch"]) for row in found[:2]] == [("TPU v5e", 2), ("TPU v5e", 8)]
+    for row in found:
+        for count, value in row["efficiency"].items():  # a fifth of the bytes takes a fifth of the time
+            assert 1 / row["summed_once"][count] - 1 == pytest.approx((1 / value - 1) / 5)
+    assert scaling_table(found, sums).count("\n|") == 2 + len(found)
 
 
 def test_operations_of_a_discriminator():

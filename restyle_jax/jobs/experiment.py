@@ -1,9 +1,11 @@
 """Experiment files: Python programs that say what to train, by a variable `config`."""
 
+import contextlib
 import dataclasses
 import runpy
+import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ EXAMPLE = (
 
 def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
     """The configuration of an experiment file, one of KINDS, with some fields changed. The file is executed: it is the user's
-    program.
+    program, and may import its neighbours.
 
     Raises TrainingError if it cannot be read or run, defines no configuration, has no such fields, or the values are
     impossible (names all).
@@ -51,7 +53,8 @@ def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
     if not path.is_file():
         raise TrainingError(f"{path}: there is no such file, expected an experiment file: {EXAMPLE}.")
     try:
-        found = runpy.run_path(str(path), run_name="experiment").get("config")
+        with _neighbours(path):
+            found = runpy.run_path(str(path), run_name="experiment").get("config")
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f", line {lines[-1]}" if lines else ""
@@ -70,6 +73,19 @@ def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
     if wrong := PROBLEMS[type(config)](config):
         raise TrainingError("\n  ".join([f"{path}: values that cannot be used, in the file or as options:", *wrong]))
     return config
+
+
+@contextlib.contextmanager
+def _neighbours(path: Path) -> Iterator[None]:
+    """Within this context what lies beside a file can be imported, as from the package that it belongs to if it does."""
+    folder = path.resolve().parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
