@@ -193,9 +193,12 @@ def test_a_dry_run_writes_nothing(tmp_path: Path):
     assert any("planned memory" in line for line in said) and not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_not_finite(tmp_path: Path):
+@pytest.mark.parametrize("every", [3, 4])
+def test_a_loss_that_is_not_finite(every: int, tmp_path: Path):
+    """Whether the step is looked at at once, as pictures of it are to be shown, or when the next one is under way, which is to
+    be saved."""
     poison = int(toy.order(0, 0)[2 * 8 + 3])  # in the third batch
-    poisoned = dataclasses.replace(CONFIG, poison=poison)
+    poisoned = dataclasses.replace(CONFIG, poison=poison, log_every=4, image_every=every, eval_every=4)
     with pytest.raises(TrainingError) as failure:
         toy.train(poisoned, tmp_path)
     message = str(failure.value)
@@ -207,6 +210,7 @@ def test_a_loss_that_is_not_finite(tmp_path: Path):
     )
     assert len([index for index in range(toy.PICTURES) if f"picture-{index}.png" in message]) == 8
     assert all(np.isfinite(value).all() for value in runs.arrays(tmp_path, 2).values())
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["2"]
 
 
 def test_a_state_that_is_not_finite_is_not_saved(tmp_path: Path):
