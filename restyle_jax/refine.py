@@ -136,8 +136,9 @@ def refine(
     """`steps` refinements of `start` (batch size B or 1) as one `lax.scan`; every step's codes and images.
 
     Images have the generator's resolution, cropped to the content, or the encoder's size with `resize_outputs`. With a
-    static `capacity` the number of steps may be traced: the scan has `capacity` iterations, of which those after `steps`
-    do nothing and leave zeros, so that one compilation serves every N up to it. Also returns the last estimate.
+    static `capacity` the number of steps may be traced, at most `capacity`: the results have room for so many, of which those after
+    `steps` are zeros, so that one compilation serves every N up to it (as a loop of `steps` iterations, without a gradient in
+    reverse mode). Also returns the last estimate.
     """
     batch = x.shape[0]
     start = Estimate(*(jnp.broadcast_to(part, (batch, *part.shape[1:])) for part in start))
@@ -150,13 +151,15 @@ def refine(
         last, inversion = lax.scan(body, start, jnp.arange(steps))
         return inversion, last
 
+    def body_at(i: jax.Array, state: tuple[Estimate, Inversion]) -> tuple[Estimate, Inversion]:
+        estimate, results = body(state[0], i)
+        return estimate, jax.tree.map(
+            lambda kept, new: lax.dynamic_update_index_in_dim(kept, new, i, 0), state[1], results
+        )
+
     shapes = jax.eval_shape(body, start, jnp.int32(0))[1]
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-    def body_or_nothing(estimate: Estimate, i: jax.Array) -> tuple[Estimate, Inversion]:
-        return lax.cond(i < steps, body, lambda estimate, _: (estimate, nothing), estimate, i)
-
-    last, inversion = lax.scan(body_or_nothing, start, jnp.arange(capacity))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+    last, inversion = lax.fori_loop(0, jnp.minimum(steps, capacity), body_at, (start, nothing))
     return inversion, last
 
 
