@@ -60,6 +60,9 @@ def _direction(what: str) -> Recipe:
 PERCEPTUAL = HERE / "perceptual.py"
 RECIPES = {
     "stylegan2": Recipe(HERE.parent / "stylegan2_avatars64.py", f"40000 {DRAWN}, not mirrored", OF_GENERATORS),
+    "stylegan2-longer": Recipe(
+        HERE / "longer_generator.py", f"60000 {DRAWN}, not mirrored, after those of avatars64/stylegan2", OF_GENERATORS
+    ),
     "psp": _encoder("psp.py"),
     "restyle-psp": _encoder("restyle_psp.py"),
     "restyle-e4e": _encoder("restyle_e4e.py"),
