@@ -10,6 +10,8 @@ Source of the settings: our own, by the rules of stylegan2-ada-pytorch's configu
 discriminator was far ahead after 40,000 pictures (mean scores of real and generated pictures 4.0 and -3.6).
 """
 
+from pathlib import Path
+
 from restyle_jax.train.stylegan_config import StyleGANTraining
 
 config = StyleGANTraining(
@@ -28,5 +30,6 @@ config = StyleGANTraining(
     image_every=500,
     eval_every=2500,
     save_every=500,
+    features=Path("avatars64/attributes"),  # by which the best of the snapshots is found
     snapshot_pictures=5000,
 )

@@ -18,8 +18,7 @@ from experiments.stylegan2_avatars64 import config as first
 
 config = dataclasses.replace(
     first,
-    checkpoint=Path("avatars64/stylegan2"),
-    features=Path("avatars64/attributes"),
+    checkpoint=Path("avatars64/stylegan2-first"),
     avatars=60_000,
     batch_size=8,
     max_steps=200_000,

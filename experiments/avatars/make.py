@@ -72,8 +72,6 @@ def commands(name: str, workdir: Path) -> Iterator[list[str]]:
         if not data.exists():
             yield ["experiments.avatars.codes", INVERTER, str(data), "--pictures", str(ENCODED)]
     reading = ["--data", str(data)] if recipe.encodes or recipe.reads_codes else []
-    if name == "stylegan2":
-        reading = ["--features", f"{FAMILY}/attributes"]  # by which the best of its snapshots is found
     yield ["restyle_jax", "train", str(recipe.program), "--workdir", str(run), *reading]
 
 

@@ -11,7 +11,7 @@ AT_LEAST = {
     **dict.fromkeys(("in_channels", "trunk_width", "head_width", "height", "width", "steps_per_image"), 1),
     **dict.fromkeys(("max_unreadable", "seed", "top", "progressive_start", "r1", "pool_size", "learning_rate"), 0),
     **dict.fromkeys(("l2", "lpips", "identity", "moco", "w_norm", "l2_crop", "lpips_crop", "adversarial", "delta"), 0),
-    "discriminator_learning_rate": 0,
+    **dict.fromkeys(("discriminator_learning_rate", "decay_from"), 0),
     **dict.fromkeys(("pictures", "test_pictures", "resolution", "num_features"), 1),
     "warmup": 0,
     **dict.fromkeys(("avatars", "channel_base", "channel_max", "w_dim", "mapping_layers", "path_length_every"), 1),

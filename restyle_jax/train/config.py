@@ -75,6 +75,7 @@ class EncoderTraining(Run):
     discriminator_codes: show it the encoder's codes as they are used ("absolute"), or as ReStyle's code does without w_avg
         ("upstream", to reproduce the published schedule).
     optimizer: "ranger", "adam", or (in an experiment file) a function that returns an optax transformation.
+    decay_from: the step from which the learning rate falls, as half a cosine, to 0 at `max_steps`; None keeps it constant.
     train_generator: also train the synthesis network. (No gradient reaches the mapping network, which W+ codes bypass; a Style
         Transformer has one of its own, which is always trained.)
     ema: decay of a moving average of the encoder, which is then evaluated and exported; None keeps none.
@@ -125,6 +126,7 @@ class EncoderTraining(Run):
     discriminator_codes: Literal["absolute", "upstream"] = "absolute"
     optimizer: OptimizerName | MakeOptimizer = "ranger"
     learning_rate: float = 1e-4
+    decay_from: int | None = None
     train_generator: bool = False
     ema: float | None = None
     remat: bool = False

@@ -192,6 +192,8 @@ class EncoderTrainer:
         config = self.config
         source, target = batch["source"], batch["target"]
         following, key_z, key_discriminator, key_gradient = jax.random.split(state["key"], 4)
+        rate = optim.learning_rate(config)
+        rate = rate(state["step"]) if callable(rate) else rate
         metrics = {}
         if self.discriminator is not None:
             z = jax.random.normal(key_z, (len(source), self.z_dim))
@@ -214,7 +216,7 @@ class EncoderTrainer:
             means = {name: value.mean(0) for name, value in means.items()}
         state = self.update({**state, "stats": stats, "key": following}, gradient)
         metrics |= {**means, "gradient_norm": optax.global_norm(gradient)}
-        return state, {**metrics, "learning_rate": jnp.float32(config.learning_rate)}
+        return state, {**metrics, "learning_rate": jnp.float32(rate)}
 
     def update(self, state: State, gradient: State) -> State:
         """The state after one update of the encoder (and generator) with this gradient."""

@@ -245,7 +245,15 @@ def build(config: EncoderTraining) -> optax.GradientTransformationExtraArgs:
             f"unknown optimizer {config.optimizer!r}; expected one of {', '.join(known)}, "
             "or a function that returns an optax transformation"
         )
-    return known[config.optimizer](config.learning_rate)
+    return known[config.optimizer](learning_rate(config))
+
+
+def learning_rate(config: EncoderTraining) -> optax.ScalarOrSchedule:
+    """The learning rate of the config: a number, or a function of the number of finished steps if it falls."""
+    if config.decay_from is None:
+        return config.learning_rate
+    fall = optax.cosine_decay_schedule(config.learning_rate, max(1, config.max_steps - config.decay_from))
+    return optax.join_schedules([optax.constant_schedule(config.learning_rate), fall], [config.decay_from])
 
 
 def head_activity(params: Any, config: ImageEncoderConfig, stage: jax.typing.ArrayLike | None) -> Any:

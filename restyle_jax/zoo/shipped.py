@@ -25,7 +25,7 @@ ENTRIES = (
     _model("e4e", "e4e for drawn faces, encoder and generator"),
     _model("style-transformer", "the Style Transformer for drawn faces, encoder and generator"),
     _model("stylegan2", "StyleGAN2 for drawn faces, generator and discriminator"),
-    _model("stylegan2-longer", "the same, trained on from it to far better pictures; no encoder is trained for it yet"),
+    _model("stylegan2-first", "what the training of stylegan2 went on from, when its faces were still blurred"),
     _model("attributes", "what is in a drawn face, and features for FID of drawn faces", None),
     _model("identity", "whether two drawn faces are the same person, for the identity loss", None),
     _model("perceptual", "perceptual distance of drawn faces, in the form of LPIPS", None),

@@ -72,6 +72,8 @@ def test_everything_at_once():
         train_generator=True,
         ema=0.5,
         micro_batches=2,
+        max_steps=4,
+        decay_from=2,
     )
     trainer, frozen, first = small(config)
     step = jax.jit(trainer.step)
@@ -84,6 +86,7 @@ def test_everything_at_once():
     for found in metrics:
         assert all(np.isfinite(value).all() for value in jax.tree.leaves(found)), found
         assert found["loss"].shape == (2,) and found["gradient_norm"] > 0
+    np.testing.assert_allclose([found["learning_rate"] for found in metrics], [1e-3, 1e-3, 1e-3, 5e-4], rtol=1e-6)
     # The loss is the weighted sum of its terms; delta has no part in stage 0.
     weights = {"l2": 1.0, "w_norm": 0.01, "adversarial": 0.1, "delta": 2e-4}
     total = sum(weight * metrics[3][name] for name, weight in weights.items())
@@ -103,6 +106,28 @@ def test_everything_at_once():
     for a, b in itertools.pairwise(states):
         expected = jax.tree.map(lambda old, new: 0.5 * old + 0.5 * new, a["ema"], b["params"])
         assert max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), expected, b["ema"]))) < 1e-6
+
+
+def test_the_learning_rate_falls_to_nothing():
+    falling, constant = (dataclasses.replace(PLAIN, optimizer="adam", max_steps=4, decay_from=at) for at in (2, None))
+    trainer, _, state = small(falling)
+    other_trainer, _, other = small(constant)
+    update, other_update = jax.jit(trainer.update), jax.jit(other_trainer.update)
+    gradient = jax.tree.map(jnp.ones_like, state["params"])
+    moves = []
+    for step in range(5):
+        before = heads(state)
+        state = update({**state, "step": jnp.int32(step)}, gradient)
+        other = other_update({**other, "step": jnp.int32(step)}, gradient)
+        moves.append(np.abs(heads(state) - before).max())
+        if step < 3:  # the first step of the fall still has the whole rate
+            np.testing.assert_array_equal(heads(state), heads(other))
+    np.testing.assert_allclose(moves, [1e-3, 1e-3, 1e-3, 5e-4, 0], atol=1e-6)
+
+
+def test_a_training_that_ends_before_its_learning_rate_falls():
+    rate = optim.learning_rate(dataclasses.replace(PLAIN, max_steps=4, decay_from=10))
+    assert callable(rate) and [float(rate(step)) for step in range(5)] == [np.float32(1e-3)] * 5
 
 
 def test_micro_batches_average_the_gradients_of_their_parts():

@@ -108,7 +108,8 @@ def test_the_classifier_reads_codes_of_faces_that_it_has_not_seen(codes: np.ndar
     there = known.values > 0
     logits = logits_of(classifier, codes)
     right = dict(zip(known.attributes, ((logits > 0) == there).mean(0).tolist(), strict=True))
-    assert right["yaw"] > 0.9 and right["background_lightness"] > 0.8 and right["skin_tone"] > 0.8
+    # The card has 0.94, 0.9 and 0.97 for 2000 faces; a share of 48 has a standard error of 0.04.
+    assert right["yaw"] > 0.8 and right["background_lightness"] > 0.8 and right["skin_tone"] > 0.8
     assert ((logits > 0) == there).mean() > np.maximum(there.mean(0), 1 - there.mean(0)).mean() + 0.02
 
 
