@@ -157,7 +157,8 @@ def _training(step: int, run: Path, history: list[dict[str, Any]]) -> str:
         if line["kind"] == "train":
             seconds += line["timing"]["seconds_per_step"] * (line["step"] - last)
             last = line["step"]
-    took = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
+    units = ((5400, 3600, ".1f", "hours"), (90, 60, ".0f", "minutes"), (0, 1, ".0f", "seconds"))
+    took = next(f"{seconds / length:{digits}} {unit}" for least, length, digits, unit in units if seconds >= least)
     end = f"{last} steps" if last == whole else f"so far {last} of {whole} steps"
     return f"state after step {step}, the best that was tested; {end} took {took}"
 

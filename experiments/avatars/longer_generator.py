@@ -1,4 +1,4 @@
-"""StyleGAN2 on avatars, 64 px, trained on from the shipped generator with smaller batches: more steps in the same time.
+"""StyleGAN2 on avatars, 64 px, trained on from avatars64/stylegan2-first with smaller batches: more steps in the same time.
 
     restyle train experiments/avatars/longer_generator.py --workdir runs/longer
 

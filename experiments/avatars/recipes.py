@@ -9,7 +9,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENCODED = 20_000  # pictures that encoders are trained on
 INVERTER = f"{FAMILY}/restyle-e4e"  # whose codes the networks on codes read
-FIRST_GENERATOR = f"{FAMILY}/stylegan2-first"
 SCORED = 20_000  # random pictures from which directions are found
 
 DRAWN = f"drawn faces of {RESOLUTION} px (`data_pipelines.avatars`)"
@@ -62,7 +61,9 @@ PERCEPTUAL = HERE / "perceptual.py"
 RECIPES = {
     "stylegan2-first": Recipe(HERE.parent / "stylegan2_avatars64.py", f"40000 {DRAWN}, not mirrored", OF_GENERATORS),
     "stylegan2": Recipe(
-        HERE / "longer_generator.py", f"60000 {DRAWN}, not mirrored, after those of {FIRST_GENERATOR}", OF_GENERATORS
+        HERE / "longer_generator.py",
+        f"60000 {DRAWN}, not mirrored, after those of {FAMILY}/stylegan2-first",
+        OF_GENERATORS,
     ),
     "psp": _encoder("psp.py"),
     "restyle-psp": _encoder("restyle_psp.py"),

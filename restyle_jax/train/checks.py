@@ -77,6 +77,10 @@ def _contradictions(config: EncoderTraining) -> list[str]:
         )
     if not any(getattr(config, name) for name in LOSSES):
         wrong.append(f"{', '.join(LOSSES)}: found 0 for all, expected a loss that compares pictures")
+    if config.decay_from is not None and callable(config.optimizer):
+        wrong.append(
+            f"decay_from: found {config.decay_from} with an optimizer of your own, expected none: give the optimizer the schedule"
+        )
     # A directory holds an identity network of ours, which says itself which size it takes.
     own = config.identity_weights is not None and zoo.is_directory(config.identity_weights)
     for name in ("l2_crop", "lpips_crop") if own else ("identity", "l2_crop", "lpips_crop"):

@@ -75,6 +75,7 @@ def test_every_field_can_be_described_and_read() -> None:
         ({"flip": 1}, ["flip: found 1, expected true or false"]),
         ({"resize_factors": [1, 2]}, ["resize_factors: found [1, 2], expected whole numbers"]),
         ({"batch_size": 0, "l2": -1}, ["batch_size: found 0, expected 1 or more", "l2: found -1, expected 0 or more"]),
+        ({"decay_from": 5, "optimizer": lambda: None}, ["decay_from: found 5 with an optimizer of your own"]),
         ({"decay_from": -1}, ["decay_from: found -1, expected 0 or more"]),
         ({"ema": 1.0}, ["ema: found 1.0, expected a number between 0 and 1"]),
         ({"resize_factors": (0,)}, ["resize_factors: found (0,)"]),

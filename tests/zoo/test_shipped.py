@@ -95,9 +95,9 @@ def test_networks_by_name():
 
 @pytest.fixture(scope="module")
 def codes() -> np.ndarray:
-    """Of held-out faces, f32[48, 10, 128]."""
+    """Of held-out faces, f32[192, 10, 128]: of 48, a share of right answers would have a standard error of 0.04."""
     model = rs.load(f"{FAMILY}/restyle-e4e")
-    return in_batches(lambda x: rs.invert(model, x, steps=5).latents[-1], drawn(48), 12)
+    return in_batches(lambda x: rs.invert(model, x, steps=5).latents[-1], drawn(192), 12)
 
 
 def test_the_classifier_reads_codes_of_faces_that_it_has_not_seen(codes: np.ndarray):
@@ -108,8 +108,7 @@ def test_the_classifier_reads_codes_of_faces_that_it_has_not_seen(codes: np.ndar
     there = known.values > 0
     logits = logits_of(classifier, codes)
     right = dict(zip(known.attributes, ((logits > 0) == there).mean(0).tolist(), strict=True))
-    # The card has 0.94, 0.9 and 0.97 for 2000 faces; a share of 48 has a standard error of 0.04.
-    assert right["yaw"] > 0.8 and right["background_lightness"] > 0.8 and right["skin_tone"] > 0.8
+    assert right["yaw"] > 0.9 and right["background_lightness"] > 0.8 and right["skin_tone"] > 0.8
     assert ((logits > 0) == there).mean() > np.maximum(there.mean(0), 1 - there.mean(0)).mean() + 0.02
 
 
@@ -117,6 +116,7 @@ def test_the_editor_takes_the_hair_colour_over(codes: np.ndarray):
     editor, classifier = load_editor(f"{FAMILY}/editor-hair"), load_classifier(f"{FAMILY}/classifier")
     colours = classifier.config.values_of(editor.config.attribute)
     assert len(colours) == 8
+    codes = codes[:48]
     found = np.asarray(reference.edit(editor, codes[:24], codes[24:])).reshape(-1, *codes.shape[1:])
     logits = logits_of(classifier, found).reshape(24, 24, -1)
     taken, wanted = (each[..., colours].argmax(-1) for each in (logits, logits_of(classifier, codes)))
