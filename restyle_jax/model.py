@@ -52,7 +52,9 @@ class Model:
     def average(self) -> Estimate:
         """The estimate that a refinement starts from: w_avg and its image, f32[1, K, w_dim] and f32[1, height, width, 3]."""
         _, w_avg = self.require_generator()
-        return _average(*self.generator_parts, w_avg, self.geometry)
+        # What is kept must be an array, also if it is first read where `jit` traces.
+        with jax.ensure_compile_time_eval():
+            return _average(*self.generator_parts, w_avg, self.geometry)
 
     @functools.cached_property
     def generator_parts(self) -> Parts:

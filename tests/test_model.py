@@ -8,6 +8,7 @@ import pytest
 
 import restyle_jax as rs
 from restyle_jax import model as model_module
+from restyle_jax import refine
 from tests import tiny
 
 
@@ -43,6 +44,20 @@ def test_photos_of_another_size_are_resized_as_bytes(model: rs.Model):
     x = model_module.image_ops.to_float(bytes_)
     expected = rs.invert(model, model_module.image_ops.resize(x, tiny.SIZE, tiny.SIZE), steps=1)
     np.testing.assert_array_equal(rs.invert(model, x, steps=1).latents, expected.latents)
+
+
+def test_what_a_model_keeps_may_be_read_first_inside_a_compiled_function():
+    """As `refine.refine` is used by those who build on it."""
+    fresh = rs.load(tiny.checkpoint())
+
+    @jax.jit
+    def compiled(x: jax.Array) -> refine.Inversion:
+        networks = fresh.require_encoder(), fresh.require_generator()[0]
+        return refine.refine(*networks, x, fresh.average, fresh.w_avg, 2, fresh.geometry)[0]
+
+    found, expected = compiled(photos()), rs.invert(rs.load(tiny.checkpoint()), photos(), steps=2)
+    np.testing.assert_allclose(found.latents, expected.latents, atol=1e-5)
+    np.testing.assert_allclose(rs.invert(fresh, photos(), steps=2).latents, expected.latents, atol=1e-5)
 
 
 def test_bootstrapping_goes_on_from_the_first_model():
