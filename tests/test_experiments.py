@@ -114,6 +114,7 @@ def test_settings_are_the_published_ones(name: str) -> None:
     found["trunk_weights"] = config.trunk_weights.name
     assert found == PUBLISHED[name]
     assert (config.optimizer, config.learning_rate, config.decay_from, config.batch_size) == ("ranger", 1e-4, None, 8)
+    assert not config.freeze_batch_norm
     assert config.generator.name == next(file for part, file in GENERATORS.items() if part in name.split("_"))
     assert (config.identity_weights and config.identity_weights.name) == (FACE if config.identity else None)
     assert (config.moco_weights and config.moco_weights.name) == (MOCO if config.moco else None)

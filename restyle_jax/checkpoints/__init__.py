@@ -3,7 +3,7 @@
 from restyle_jax.checkpoints.edit_transformer import export_editor, load_editor, save_editor
 from restyle_jax.checkpoints.export import export_torch, usual_format
 from restyle_jax.checkpoints.latent_classifier import export_classifier, load_classifier, save_classifier
-from restyle_jax.checkpoints.loading import load, load_trained_generator, load_trunk
+from restyle_jax.checkpoints.loading import load, load_trained_generator, load_trunk, with_input_channels
 from restyle_jax.checkpoints.native import save
 from restyle_jax.checkpoints.report import describe, inspect
 
@@ -22,4 +22,5 @@ __all__ = [
     "save_classifier",
     "save_editor",
     "usual_format",
+    "with_input_channels",
 ]

@@ -20,7 +20,7 @@ from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.generators import Generator, GeneratorConfig
-from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig
+from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig, make_encoder
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet
 from restyle_jax.nets.style_based import mean_w
@@ -270,6 +270,39 @@ def load_trunk(
         for path, variable in nnx.to_flat_state(state)
     ]
     return nnx.merge(graph, nnx.from_flat_state(flat), copy=True)
+
+
+def with_input_channels(
+    encoder: ImageEncoder,
+    channels: int,
+    *,
+    extra_channels: ExtraChannels = "normal",
+    key: jax.Array | None = None,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> ImageEncoder:
+    """A copy of an encoder whose input layer takes more channels, to start one that refines from one that makes a single pass.
+
+    extra_channels, key: as for `load_trunk`; "fresh" draws the whole input layer anew. With "zero" the copy does what the encoder
+        did, whatever the new channels are. dtype: in which the copy computes.
+    Raises ValueError if the encoder has as many channels already.
+    """
+    if channels <= encoder.config.in_channels:
+        raise ValueError(f"the encoder has {encoder.config.in_channels} input channels, expected fewer than {channels}")
+    key = jax.random.key(0) if key is None else key
+    config = dataclasses.replace(encoder.config, in_channels=channels)
+
+    def fresh() -> Any:
+        return make_encoder(config, dtype=dtype, rngs=nnx.Rngs(key))
+
+    graph, _ = nnx.split(nnx.eval_shape(fresh))
+    state: Any = nnx.state(encoder)
+    layer = state["trunk"]["input_layer"]["conv"]
+    if extra_channels == "fresh":
+        kernel = jax.jit(lambda: fresh().trunk.input_layer.conv.kernel[...])()
+    else:
+        kernel = jnp.array(_with_channels(np.asarray(layer["kernel"][...]), channels, extra_channels, key))
+    layer["kernel"] = layer["kernel"].replace(kernel)
+    return nnx.merge(graph, state, copy=True)
 
 
 def _below_trunk(path: tuple[Any, ...]) -> str:

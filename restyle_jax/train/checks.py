@@ -81,6 +81,8 @@ def _contradictions(config: EncoderTraining) -> list[str]:
         wrong.append(
             f"decay_from: found {config.decay_from} with an optimizer of your own, expected none: give the optimizer the schedule"
         )
+    if config.freeze_batch_norm and config.checkpoint is None:
+        wrong.append("freeze_batch_norm: found true without checkpoint, expected the model whose statistics are kept")
     # A directory holds an identity network of ours, which says itself which size it takes.
     own = config.identity_weights is not None and zoo.is_directory(config.identity_weights)
     for name in ("l2_crop", "lpips_crop") if own else ("identity", "l2_crop", "lpips_crop"):

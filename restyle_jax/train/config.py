@@ -52,13 +52,15 @@ class EncoderTraining(Run):
     """Training of a ReStyle, pSp, e4e or Style Transformer encoder: the defaults are the published ReStyle-pSp settings for faces.
 
     generator: checkpoint with the StyleGAN2 generator that is inverted. checkpoint: a model to start from (its encoder, and
-        its generator if `generator` is not given); the counters and the optimiser start anew.
+        its generator if `generator` is not given); the counters and the optimiser start anew. A single-pass encoder may start one
+        that refines.
     head, trunk, in_channels: see `nets.encoders.EncoderConfig`, and for "style_transformer" `nets.style_transformer`; 6 channels
         refine, any other number is a single pass.
     trunk_width, head_width: channels of the first group of a new trunk, 64 in all published ones, and inside new style heads,
         where none means those of a style, as published.
     trunk_weights: IR-SE50 face network or torchvision ResNet to start the trunk from; None starts from random weights.
-    extra_channels: how its input layer is extended to more channels; "fresh" does not take it from the file at all.
+    extra_channels: how its input layer, or that of `checkpoint`, is extended to more channels; "fresh" does not take it from the
+        file at all.
     task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
     height, width, top: geometry of the encoder's input, see `refine.Geometry`.
     steps_per_image: N. random_steps: draw the number of steps of every batch from 1 ... N. through_steps: back-propagate
@@ -78,6 +80,8 @@ class EncoderTraining(Run):
     decay_from: the step from which the learning rate falls, as half a cosine, to 0 at `max_steps`; None keeps it constant.
     train_generator: also train the synthesis network. (No gradient reaches the mapping network, which W+ codes bypass; a Style
         Transformer has one of its own, which is always trained.)
+    freeze_batch_norm: keep the running statistics of `checkpoint` and normalise with them, in training as in inversion, instead of
+        those of each batch, which differ from one refinement step to the next.
     ema: decay of a moving average of the encoder, which is then evaluated and exported; None keeps none.
     remat: recompute the networks in the backward pass to save memory. dtype: in which the networks compute.
     """
@@ -128,6 +132,7 @@ class EncoderTraining(Run):
     learning_rate: float = 1e-4
     decay_from: int | None = None
     train_generator: bool = False
+    freeze_batch_norm: bool = False
     ema: float | None = None
     remat: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -80,7 +80,7 @@ class EncoderTrainer:
         stage = self.stage(state["step"])
         encoder, generator = self.networks(state["params"], state["stats"], frozen)
         x = source if self.encoder_config.in_channels != 6 else jnp.concatenate([source, start.y], -1)
-        fake = encoder(x, stage, train=True)
+        fake = encoder(x, stage, train=not config.freeze_batch_norm)
         stats = nnx.state(encoder, nnx.BatchStat)
         if config.discriminator_codes == "absolute":
             fake += frozen["w_avg"]
@@ -155,7 +155,7 @@ class EncoderTrainer:
                 config.geometry,
                 noise=key_now if config.random_noise else "const",
                 stage=stage,
-                train=True,
+                train=not config.freeze_batch_norm,
                 key=key_dropout,
                 remat=config.remat,
             )

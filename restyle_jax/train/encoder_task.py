@@ -118,8 +118,12 @@ def start_model(config: EncoderTraining) -> Model:
     generator, w_avg = source.require_generator()
     styles, width = generator.config.num_styles, generator.config.w_dim
     wanted = config.encoder(styles, width, generator.config.mapping_layers)
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)  # of new weights in an extended layer
     if base is not None:
         encoder = base.require_encoder()
+        if encoder.config.in_channels < wanted.in_channels:
+            extended = {"extra_channels": config.extra_channels, "key": key, "dtype": config.dtype}
+            encoder = checkpoints.with_input_channels(encoder, wanted.in_channels, **extended)
         for field in ("num_styles", "style_dim", "head", "trunk", "in_channels"):
             found, asked = (getattr(which, field) for which in (encoder.config, wanted))
             if found != asked:
@@ -138,7 +142,7 @@ def start_model(config: EncoderTraining) -> Model:
                 config.trunk_weights,
                 encoder,
                 extra_channels=config.extra_channels,
-                key=jax.random.fold_in(jax.random.key(config.seed), 1),
+                key=key,
             )
     sizes = encoder.config
     if isinstance(sizes, EncoderConfig) and max(config.height, config.width) > sizes.max_size:

@@ -1,5 +1,6 @@
 """Encoders that start from published trunks."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from flax import nnx
 
 import restyle_jax as rs
+from restyle_jax.checkpoints.loading import ExtraChannels, with_input_channels
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from tests import networks, official
@@ -112,3 +114,30 @@ def test_tensors_that_do_not_fit_are_listed(tmp_path: Path):
     del state["layer2.1.conv1.weight"], state["bn1.bias"]
     with pytest.raises(rs.CheckpointError, match=r"missing +bn1\.bias[^$]*missing +layer2\.1\.conv1\.weight"):
         rs.load_trunk(official.write(tmp_path / "a.pt", state), encoder("resnet34"))
+
+
+def test_more_input_channels():
+    """What a refining encoder starts from: a single pass that does not look at the reconstruction yet."""
+    start = encoder("resnet34", 3)
+    x = jax.random.uniform(jax.random.key(0), (1, 64, 64, 6), minval=-1)
+
+    def wider(extra_channels: ExtraChannels, seed: int = 0) -> Encoder:
+        key = jax.random.key(seed)
+        made = with_input_channels(start, 6, extra_channels=extra_channels, key=key)
+        assert isinstance(made, Encoder) and made.config == dataclasses.replace(start.config, in_channels=6)
+        return made
+
+    def kernel(made: Encoder) -> np.ndarray:
+        return np.asarray(made.trunk.input_layer.conv.kernel[...])
+
+    np.testing.assert_allclose(wider("zero")(x), start(x[..., :3]), atol=1e-5)
+    np.testing.assert_array_equal(kernel(wider("copy"))[:, :, 3:], kernel(start))
+    np.testing.assert_array_equal(kernel(wider("normal"))[:, :, :3], kernel(start))
+    for kind in ("normal", "fresh"):
+        assert (kernel(wider(kind))[:, :, 3:] != kernel(wider(kind, seed=1))[:, :, 3:]).all()
+    assert (kernel(wider("fresh"))[:, :, :3] != kernel(start)).all()
+    others = {name: array for name, array in flat_arrays(start).items() if name != "trunk.input_layer.conv.kernel"}
+    for name, array in others.items():
+        np.testing.assert_array_equal(flat_arrays(wider("fresh"))[name], array)
+    with pytest.raises(ValueError, match="has 6 input channels, expected fewer than 6"):
+        with_input_channels(wider("zero"), 6)

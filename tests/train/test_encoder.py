@@ -12,6 +12,7 @@ from flax import nnx
 
 import restyle_jax as rs
 from experiments.benchmarks.planned import shapes
+from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
@@ -130,6 +131,21 @@ def test_a_training_that_ends_before_its_learning_rate_falls():
     assert callable(rate) and [float(rate(step)) for step in range(5)] == [np.float32(1e-3)] * 5
 
 
+def test_frozen_statistics_stay_and_are_trained_with():
+    """What training sees is then what inversion sees, at each refinement step."""
+    config = dataclasses.replace(PLAIN, random_noise=False, adversarial=0.1)
+    trainer, frozen, state = small(config)
+    fixed = dataclasses.replace(trainer, config=dataclasses.replace(config, freeze_batch_norm=True))
+    batch = pictures()
+    after, found = jax.jit(fixed.step)(state, frozen, batch)
+    for path, before in flat_arrays(state["stats"]).items():
+        np.testing.assert_array_equal(flat_arrays(after["stats"])[path], before)
+    expected = jax.jit(trainer.evaluate)(state, frozen, batch)
+    np.testing.assert_allclose(found["l2"], expected["l2"].mean(0), rtol=1e-5)
+    _, other = jax.jit(trainer.step)(state, frozen, batch)
+    assert np.abs(other["l2"] - expected["l2"].mean(0)).max() > 1e-3
+
+
 def test_micro_batches_average_the_gradients_of_their_parts():
     config = dataclasses.replace(PLAIN, random_noise=False)
     trainer, frozen, state = small(config)
@@ -199,6 +215,7 @@ def test_a_trained_task_publishes_a_model(tmp_path):
         ({"identity": 0.1}, "with pictures of 32 x 32"),
         ({"delta": 1.0}, "without progressive_start"),
         ({"progressive_start": 5}, "found 5 with head backbone"),
+        ({"freeze_batch_norm": True, "checkpoint": None}, "freeze_batch_norm: found true without checkpoint"),
         ({"trunk": "irse50"}, "trunk = 'resnet18', but the configuration asks for 'irse50'"),
         ({"height": 64, "width": 64}, "larger than the encoder takes"),
         ({"checkpoint": None}, "expected a checkpoint with the StyleGAN2 generator"),
@@ -208,6 +225,21 @@ def test_contradictions_are_named(changes: dict, message: str):
     config = dataclasses.replace(PLAIN, **{"checkpoint": tiny.checkpoint(), **changes})
     with pytest.raises((ValueError, CheckpointError), match=message):
         encoder_task(config)
+
+
+def test_a_single_pass_starts_a_refining_encoder():
+    """Its first step, which sees the average as well, gives what the single pass gave."""
+    single = tiny.checkpoint(in_channels=3)
+    config = dataclasses.replace(PLAIN, checkpoint=single, extra_channels="zero")
+    model = start_model(config)
+    x = pictures()["source"]
+    found, expected = (rs.invert(which, x, steps=1).latents for which in (model, rs.load(single)))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.abs(rs.invert(start_model(dataclasses.replace(config, seed=1)), x, steps=1).latents - found).max() < 1e-4
+    drawn = [rs.invert(start_model(dataclasses.replace(config, extra_channels="normal", seed=i)), x, 1) for i in (0, 1)]
+    assert np.abs(drawn[0].latents - drawn[1].latents).max() > 1e-2
+    with pytest.raises(ValueError, match="in_channels = 6, but the configuration asks for 3"):
+        start_model(dataclasses.replace(config, checkpoint=tiny.checkpoint(), in_channels=3))
 
 
 def test_a_generator_of_another_size_than_the_encoder_is_refused():
