@@ -1,4 +1,4 @@
-"""e4e for drawn faces, 64 px: the single pass that ReStyle over e4e is compared with, with its trunk, heads and budget.
+"""e4e for drawn faces, 64 px: the single pass that ReStyle over e4e starts from, and is compared with.
 
     python -m experiments.avatars.make e4e
 

@@ -1,4 +1,4 @@
-"""pSp for drawn faces, 64 px: the single pass that ReStyle is compared with, with its trunk, heads and budget.
+"""pSp for drawn faces, 64 px: the single pass that ReStyle starts from, and is compared with.
 
     python -m experiments.avatars.make psp
 

@@ -1,4 +1,4 @@
-"""ReStyle over e4e for drawn faces: five steps, 64 px.
+"""ReStyle over e4e for drawn faces: five steps, 64 px, from the weights of avatars64/e4e, whose offsets are all free.
 
     python -m experiments.avatars.make restyle-e4e
 
@@ -6,6 +6,8 @@ trains it and writes it where the zoo has it. Hardware and time: its card (`rest
 settings: `experiments/avatars/settings.py`.
 """
 
-from experiments.avatars.settings import BASE, e4e
+import dataclasses
 
-config = e4e(BASE)
+from experiments.avatars.settings import BASE, around, e4e
+
+config = dataclasses.replace(around("e4e", e4e(BASE)), progressive_start=0, progressive_every=1)

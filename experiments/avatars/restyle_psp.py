@@ -1,4 +1,4 @@
-"""ReStyle over pSp for drawn faces: five steps, 64 px.
+"""ReStyle over pSp for drawn faces: five steps, 64 px, from the weights of avatars64/psp.
 
     python -m experiments.avatars.make restyle-psp
 
@@ -6,6 +6,6 @@ trains it and writes it where the zoo has it. Hardware and time: its card (`rest
 settings: `experiments/avatars/settings.py`.
 """
 
-from experiments.avatars.settings import BASE
+from experiments.avatars.settings import BASE, around
 
-config = BASE
+config = around("psp", BASE)

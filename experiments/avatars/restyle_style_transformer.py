@@ -1,4 +1,6 @@
-"""ReStyle over the Style Transformer for drawn faces: five steps, 64 px. Nobody has published this combination.
+"""ReStyle over the Style Transformer for drawn faces: five steps, 64 px, from the weights of avatars64/style-transformer.
+
+Nobody has published this combination.
 
     python -m experiments.avatars.make restyle-style-transformer
 
@@ -8,6 +10,6 @@ Sources of the settings: `experiments/avatars/settings.py`.
 
 import dataclasses
 
-from experiments.avatars.settings import BASE
+from experiments.avatars.settings import BASE, around
 
-config = dataclasses.replace(BASE, head="style_transformer", head_width=None)
+config = dataclasses.replace(around("style-transformer", BASE), head="style_transformer", head_width=None)
