@@ -19,7 +19,7 @@ from restyle_jax.train.programs import Programs, Progress, compile_programs, sta
 from restyle_jax.train.signals import StopRequests
 from restyle_jax.train.task import State, Task
 from restyle_jax.train.trainer import Arrays, Outcome, TestBatches, Trainer, TrainingBatches
-from restyle_jax.train.workdir import check_same, identity, locked, replace_text
+from restyle_jax.train.workdir import check_same, defaults, identity, locked, replace_text
 
 
 def fit(
@@ -69,7 +69,8 @@ def fit(
                 f"{workdir}: holds an earlier run. Choose another --workdir, or --resume auto to continue it."
             )
         own = identity(config, task.frozen, fingerprint)
-        found = checkpoints.restore_latest(target, lambda saved: check_same(saved, own, workdir, tell), tell)
+        usual = defaults(config)
+        found = checkpoints.restore_latest(target, lambda saved: check_same(saved, own, usual, workdir, tell), tell)
         state, record = found or (None, {"step": 0, "batches": 0, "best": None, "averages": None, "evaluated": True})
         best = tuple(record["best"]) if record["best"] else None
         if state is not None:

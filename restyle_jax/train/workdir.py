@@ -100,12 +100,27 @@ def identity(config: Any, frozen: Any, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def check_same(saved: Mapping[str, Any], current: Mapping[str, Any], workdir: Path, say: Callable[[str], None]) -> None:
-    """Raises TrainingError that lists how the run in `workdir` differs from the one that wants to continue it."""
+def defaults(config: Any) -> dict[str, Any]:
+    """The fields of a configuration that have a default, as JSON."""
+    fields = (field for field in dataclasses.fields(config) if field.default is not dataclasses.MISSING)
+    return {field.name: _plain(field.default) for field in fields}
+
+
+def check_same(
+    saved: Mapping[str, Any],
+    current: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    workdir: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Raises TrainingError that lists how the run in `workdir` differs from the one that wants to continue it.
+
+    defaults: what an earlier version did where it had no such field yet.
+    """
     differences = []
     old, new = saved["config"], current["config"]
     for name in sorted((old.keys() | new.keys()) - FREE):
-        before, now = old.get(name, "(unknown then)"), new.get(name, "(unknown now)")
+        before, now = old.get(name, defaults.get(name, "(unknown then)")), new.get(name, "(unknown now)")
         if before != now and not (_is_path(before) and _is_path(now)):
             differences.append(f"{name}: {_shown(before)} in the folder, {_shown(now)} now")
     if saved["frozen"] != current["frozen"]:

@@ -125,6 +125,20 @@ def test_more_steps_continue_a_finished_run(copy: Path, tmp_path: Path):
     assert toy.train(dataclasses.replace(moved, data=None), copy).step == 9 and runs.lines(copy) == lines
 
 
+@dataclasses.dataclass(frozen=True)
+class Newer(toy.Toy):
+    """Of a later version, with a field that the earlier one did without."""
+
+    smooth: bool = False
+
+
+def test_a_run_of_an_earlier_version(copy: Path):
+    settings = {field.name: getattr(CONFIG, field.name) for field in dataclasses.fields(CONFIG)} | {"max_steps": 8}
+    with pytest.raises(TrainingError, match="smooth: false in the folder, true now"):
+        toy.train(Newer(**settings, smooth=True), copy)
+    assert toy.train(Newer(**settings), copy).step == 8
+
+
 def test_a_run_with_other_options(copy: Path, tmp_path: Path):
     other = dataclasses.replace(CONFIG, learning_rate=0.1, batch_size=4, max_steps=99)
     with pytest.raises(TrainingError) as failure:
