@@ -5,12 +5,11 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from restyle_jax import zoo
 from restyle_jax.checkpoints import native, opts, sizes, style_transformer, votes
@@ -20,14 +19,11 @@ from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.generators import Generator, GeneratorConfig
-from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig, make_encoder
-from restyle_jax.nets.irse import IRSE, IRSEConfig
-from restyle_jax.nets.resnet import ResNet
+from restyle_jax.nets.image_encoders import ImageEncoderConfig
 from restyle_jax.nets.style_based import mean_w
 from restyle_jax.refine import Geometry
 
 AnyPath = str | os.PathLike[str]
-ExtraChannels = Literal["normal", "zero", "copy", "fresh"]
 
 # Samples of z behind an estimated w_avg, as in pSp and ReStyle, and the seed of the draw.
 MEAN_SAMPLES, MEAN_SEED = 100_000, 0
@@ -223,105 +219,3 @@ def facts(contents: Contents, generator: GeneratorConfig, file: str) -> opts.Fac
         num_styles=generator.num_styles,
         resolution=generator.resolution,
     )
-
-
-def load_trunk(
-    path: AnyPath,
-    encoder: ImageEncoder,
-    *,
-    extra_channels: ExtraChannels = "normal",
-    key: jax.Array | None = None,
-) -> ImageEncoder:
-    """Start an encoder's trunk from a published network: the IR-SE50 face network, or torchvision's or MoCo v2's ResNet.
-
-    path: `model_ir_se50.pth`, `resnet34-333f7ec4.pth`, `moco_v2_800ep_pretrain.pt` and the like, or a name of the zoo.
-    encoder: gives the config and every parameter outside of the trunk; it is not changed.
-    extra_channels: what the input layer has for channels that the file lacks (ReStyle's fourth to sixth): standard normal
-        numbers as upstream, drawn from `key` (default `jax.random.key(0)`); zeros; or copies of the file's channels. "fresh"
-        keeps the encoder's own first kernel instead of the file's, for inputs that are no photos (sketches, label maps).
-    Returns a new encoder. Raises CheckpointError if the file holds another trunk, lists tensors that do not fit.
-    """
-    container = reader.read(zoo.resolve(path), verify=True)
-    contents = detect.contents(container.tree, container.format, container.path)
-    if contents.trunk is None:
-        raise CheckpointError.explain(
-            container.path, found=f"a {contents.kind}", expected=" or ".join(f"a {kind}" for kind in detect.TRUNKS),
-            remedy="read whole checkpoints with restyle_jax.load",
-        )  # fmt: skip
-    name, config, table = sizes.trunk(contents, container.path)
-    wanted = encoder.config
-    too_many = config.in_channels > wanted.in_channels and extra_channels != "fresh"
-    if (name, config.width) != (wanted.trunk, wanted.width) or too_many:
-        raise CheckpointError.explain(
-            container.path,
-            found=f"{name} of width {config.width} with {config.in_channels} input channels",
-            expected=f"{wanted.trunk} of width {wanted.width} with at most {wanted.in_channels}",
-            remedy="choose the trunk of the encoder's config to match the file",
-        )
-    kind = IRSE if isinstance(config, IRSEConfig) else ResNet
-    targets = Blueprint.of(kind, config).targets
-    arrays = engine.read(table, contents.trunk, targets, file=container.path, what=contents.kind)
-    kernel = arrays.pop("input_layer.conv.kernel")
-    if extra_channels != "fresh":
-        arrays["input_layer.conv.kernel"] = _with_channels(kernel, wanted.in_channels, extra_channels, key)
-    graph, state = nnx.split(encoder)
-    flat = [
-        (path, variable.replace(jnp.array(arrays[name])) if (name := _below_trunk(path)) in arrays else variable)
-        for path, variable in nnx.to_flat_state(state)
-    ]
-    return nnx.merge(graph, nnx.from_flat_state(flat), copy=True)
-
-
-def with_input_channels(
-    encoder: ImageEncoder,
-    channels: int,
-    *,
-    extra_channels: ExtraChannels = "normal",
-    key: jax.Array | None = None,
-    dtype: jax.typing.DTypeLike = jnp.float32,
-) -> ImageEncoder:
-    """A copy of an encoder whose input layer takes more channels, to start one that refines from one that makes a single pass.
-
-    extra_channels, key: as for `load_trunk`; "fresh" draws the whole input layer anew. With "zero" the copy does what the encoder
-        did, whatever the new channels are. dtype: in which the copy computes.
-    Raises ValueError if the encoder has as many channels already.
-    """
-    if channels <= encoder.config.in_channels:
-        raise ValueError(f"the encoder has {encoder.config.in_channels} input channels, expected fewer than {channels}")
-    key = jax.random.key(0) if key is None else key
-    config = dataclasses.replace(encoder.config, in_channels=channels)
-
-    def fresh() -> Any:
-        return make_encoder(config, dtype=dtype, rngs=nnx.Rngs(key))
-
-    graph, _ = nnx.split(nnx.eval_shape(fresh))
-    state: Any = nnx.state(encoder)
-    layer = state["trunk"]["input_layer"]["conv"]
-    if extra_channels == "fresh":
-        kernel = jax.jit(lambda: fresh().trunk.input_layer.conv.kernel[...])()
-    else:
-        kernel = jnp.array(_with_channels(np.asarray(layer["kernel"][...]), channels, extra_channels, key))
-    layer["kernel"] = layer["kernel"].replace(kernel)
-    return nnx.merge(graph, state, copy=True)
-
-
-def _below_trunk(path: tuple[Any, ...]) -> str:
-    return ".".join(str(part) for part in path[1:]) if path[0] == "trunk" else ""
-
-
-def _with_channels(kernel: np.ndarray, channels: int, extra: ExtraChannels, key: jax.Array | None) -> np.ndarray:
-    """kernel [h, w, in, out] with `channels` input channels."""
-    missing = channels - kernel.shape[2]
-    shape = (*kernel.shape[:2], missing, kernel.shape[3])
-    match extra:
-        case "normal":
-            added = np.asarray(jax.random.normal(jax.random.key(0) if key is None else key, shape))
-        case "zero":
-            added = np.zeros(shape, np.float32)
-        case "copy":
-            added = np.resize(kernel.transpose(2, 0, 1, 3), (missing, *kernel.shape[:2], kernel.shape[3])).transpose(
-                1, 2, 0, 3
-            )
-        case _:
-            raise ValueError(f"extra_channels is {extra!r}, expected 'normal', 'zero', 'copy' or 'fresh'")
-    return np.concatenate([kernel, added], axis=2)

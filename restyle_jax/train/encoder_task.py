@@ -18,7 +18,7 @@ from restyle_jax.nets import stylegan2
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.encoders import EncoderConfig
 from restyle_jax.nets.generators import Generator
-from restyle_jax.nets.image_encoders import ImageEncoder, make_encoder
+from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig, make_encoder
 from restyle_jax.nets.style_transformer import StyleTransformer
 from restyle_jax.train import optim
 from restyle_jax.train.checks import problems
@@ -119,11 +119,16 @@ def start_model(config: EncoderTraining) -> Model:
     styles, width = generator.config.num_styles, generator.config.w_dim
     wanted = config.encoder(styles, width, generator.config.mapping_layers)
     key = jax.random.fold_in(jax.random.key(config.seed), 1)  # of new weights in an extended layer
+
+    def new(sizes: ImageEncoderConfig) -> ImageEncoder:
+        make: Any = nnx.jit(lambda: make_encoder(sizes, dtype=config.dtype, rngs=nnx.Rngs(config.seed)))
+        return make()
+
     if base is not None:
         encoder = base.require_encoder()
         if encoder.config.in_channels < wanted.in_channels:
-            extended = {"extra_channels": config.extra_channels, "key": key, "dtype": config.dtype}
-            encoder = checkpoints.with_input_channels(encoder, wanted.in_channels, **extended)
+            wider = new(dataclasses.replace(encoder.config, in_channels=wanted.in_channels))
+            encoder = checkpoints.with_weights(wider, encoder, extra_channels=config.extra_channels, key=key)
         for field in ("num_styles", "style_dim", "head", "trunk", "in_channels"):
             found, asked = (getattr(which, field) for which in (encoder.config, wanted))
             if found != asked:
@@ -133,16 +138,12 @@ def start_model(config: EncoderTraining) -> Model:
                     f"{asked!r}; start from another checkpoint, or change the other side"
                 )
     else:
-        make: Any = nnx.jit(lambda: make_encoder(wanted, dtype=config.dtype, rngs=nnx.Rngs(config.seed)))
-        encoder: ImageEncoder = make()
+        encoder = new(wanted)
         if isinstance(encoder, StyleTransformer):
             _take_mapping(encoder, generator)
         if config.trunk_weights:
             encoder = checkpoints.load_trunk(
-                config.trunk_weights,
-                encoder,
-                extra_channels=config.extra_channels,
-                key=key,
+                config.trunk_weights, encoder, extra_channels=config.extra_channels, key=key
             )
     sizes = encoder.config
     if isinstance(sizes, EncoderConfig) and max(config.height, config.width) > sizes.max_size:

@@ -1,6 +1,5 @@
 """Encoders that start from published trunks."""
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pytest
 from flax import nnx
 
 import restyle_jax as rs
-from restyle_jax.checkpoints.loading import ExtraChannels, with_input_channels
+from restyle_jax.checkpoints import with_weights
 from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.checkpoints.trunks import ExtraChannels
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from tests import networks, official
 
@@ -116,28 +116,33 @@ def test_tensors_that_do_not_fit_are_listed(tmp_path: Path):
         rs.load_trunk(official.write(tmp_path / "a.pt", state), encoder("resnet34"))
 
 
-def test_more_input_channels():
-    """What a refining encoder starts from: a single pass that does not look at the reconstruction yet."""
-    start = encoder("resnet34", 3)
+def test_a_single_pass_as_the_start_of_a_refining_encoder():
+    """With "zero" it does not look at the reconstruction yet."""
+    start, fresh = encoder("resnet34", 3), encoder("resnet34", 6)
     x = jax.random.uniform(jax.random.key(0), (1, 64, 64, 6), minval=-1)
 
-    def wider(extra_channels: ExtraChannels, seed: int = 0) -> Encoder:
-        key = jax.random.key(seed)
-        made = with_input_channels(start, 6, extra_channels=extra_channels, key=key)
-        assert isinstance(made, Encoder) and made.config == dataclasses.replace(start.config, in_channels=6)
+    def started(extra_channels: ExtraChannels, seed: int = 0) -> Encoder:
+        made = with_weights(fresh, start, extra_channels=extra_channels, key=jax.random.key(seed))
+        assert isinstance(made, Encoder) and made.config == fresh.config
         return made
 
     def kernel(made: Encoder) -> np.ndarray:
         return np.asarray(made.trunk.input_layer.conv.kernel[...])
 
-    np.testing.assert_allclose(wider("zero")(x), start(x[..., :3]), atol=1e-5)
-    np.testing.assert_array_equal(kernel(wider("copy"))[:, :, 3:], kernel(start))
-    np.testing.assert_array_equal(kernel(wider("normal"))[:, :, :3], kernel(start))
-    for kind in ("normal", "fresh"):
-        assert (kernel(wider(kind))[:, :, 3:] != kernel(wider(kind, seed=1))[:, :, 3:]).all()
-    assert (kernel(wider("fresh"))[:, :, :3] != kernel(start)).all()
+    np.testing.assert_allclose(started("zero")(x), start(x[..., :3]), atol=1e-5)
+    np.testing.assert_array_equal(kernel(started("copy"))[:, :, 3:], kernel(start))
+    drawn, again = (kernel(started("normal", seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(drawn[:, :, :3], kernel(start))
+    assert (drawn[:, :, 3:] != again[:, :, 3:]).all()
+    np.testing.assert_array_equal(kernel(started("fresh")), kernel(fresh))
     others = {name: array for name, array in flat_arrays(start).items() if name != "trunk.input_layer.conv.kernel"}
     for name, array in others.items():
-        np.testing.assert_array_equal(flat_arrays(wider("fresh"))[name], array)
-    with pytest.raises(ValueError, match="has 6 input channels, expected fewer than 6"):
-        with_input_channels(wider("zero"), 6)
+        np.testing.assert_array_equal(flat_arrays(started("fresh"))[name], array)
+
+
+def test_encoders_that_differ_otherwise_are_refused():
+    start, other = encoder("resnet34", 3), encoder("resnet18", 6)
+    with pytest.raises(ValueError, match=r"an encoder with .*resnet18.* cannot start as one with .*resnet34"):
+        with_weights(other, start)
+    with pytest.raises(ValueError, match="cannot start as one"):
+        with_weights(start, encoder("resnet34", 6))
