@@ -103,7 +103,7 @@ def shapes(config: EncoderTraining, sizes: GeneratorConfig) -> tuple[EncoderTrai
     }
     w_avg = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
     y_avg = jax.ShapeDtypeStruct((1, config.height, config.width, 3), jnp.float32)
-    return trainer, state, {"generator": rest, "w_avg": w_avg, "y_avg": y_avg, "losses": losses}
+    return trainer, state, {"generator": rest, "w_avg": w_avg, "losses": losses, "derived": {"y_avg": y_avg}}
 
 
 def compiled_step(config: EncoderTraining, sizes: GeneratorConfig) -> Any:

@@ -62,7 +62,7 @@ class EncoderTrainer:
 
     def start(self, params: State, frozen: Frozen, batch: int) -> Estimate:
         """The average code and its image, recomputed where the generator is trained (upstream lets the image grow stale)."""
-        first = Estimate(frozen["w_avg"][None], frozen["y_avg"])
+        first = Estimate(frozen["w_avg"][None], frozen["derived"]["y_avg"])
         if "generator" in params:
             generator = nnx.merge(self.generator, params["generator"], frozen["generator"], copy=True)
             first = jax.lax.stop_gradient(refine.average(generator, frozen["w_avg"], self.config.geometry))

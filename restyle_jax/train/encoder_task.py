@@ -84,7 +84,7 @@ def assemble(
         objective=objective,
         optimizer=optim.build(config),
     )
-    frozen = {"generator": rest, "w_avg": w_avg, "y_avg": model.average.y, "losses": losses}
+    frozen = {"generator": rest, "w_avg": w_avg, "losses": losses, "derived": {"y_avg": model.average.y}}
     # On the host, because the loop gives the memory of a state away (donation).
     start, start_judge = jax.tree.map(np.asarray, ({"params": trained, "stats": stats}, judge_params))
 

@@ -8,8 +8,9 @@ import jax
 
 State = Any
 """A pytree with everything that training changes: parameters, optimiser, statistics, keys, the step (`state["step"]`, int32)."""
-Frozen = Any
-"""A pytree of arrays that training reads and never changes, such as a generator: an argument of every function."""
+Frozen = Mapping[str, Any]
+"""Pytrees of arrays that training reads and never changes, such as a generator: an argument of every function. What it has as
+"derived" is computed from the others; the last digits depend on the device, so that it does not tell one run from another."""
 Batch = Mapping[str, jax.Array]
 """`source` f32[B, h, w, c], `target` f32[B, h, w, 3], `index` int32[B]; in evaluation also `valid` bool[B] (False: padding)."""
 

@@ -20,6 +20,7 @@ import restyle_jax
 from restyle_jax.train import distributed
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.sharding import is_key
+from restyle_jax.train.task import Frozen
 
 FREE = frozenset(
     (
@@ -87,11 +88,11 @@ def replace_text(path: Path, text: str) -> None:
         os.replace(scratch, path)
 
 
-def identity(config: Any, frozen: Any, fingerprint: str) -> dict[str, Any]:
+def identity(config: Any, frozen: Frozen, fingerprint: str) -> dict[str, Any]:
     """What makes a run this run, as JSON: configuration, checksum of the frozen networks, training data, versions."""
     return {
         "config": {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)},
-        "frozen": _checksum(frozen),
+        "frozen": _checksum({name: part for name, part in frozen.items() if name != "derived"}),
         "data": fingerprint,
         "versions": {
             "restyle_jax": restyle_jax.__version__,

@@ -148,6 +148,9 @@ def test_a_run_with_other_options(copy: Path, tmp_path: Path):
     assert "max_steps:" not in message and str(copy) in message
     with pytest.raises(TrainingError, match="training data: 24 pictures in the folder, 25 pictures now"):
         toy.train(CONFIG, copy, fingerprint="25 pictures")
+    same = toy.task(CONFIG).frozen
+    elsewhere = dataclasses.replace(toy.task(CONFIG), frozen={**same, "derived": np.ones(3, np.float32)})
+    assert toy.train(CONFIG, copy, task=elsewhere).step == 7
     changed = dataclasses.replace(toy.task(CONFIG), frozen={"gain": np.zeros(3, np.float32)})
     with pytest.raises(TrainingError, match="weights of the frozen networks"):
         toy.train(CONFIG, copy, task=changed)
