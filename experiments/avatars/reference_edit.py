@@ -10,7 +10,7 @@ from pathlib import Path
 
 from restyle_jax.train.code_config import ReferenceEditTraining
 
-STEPS = 2000
+STEPS = 8000
 
 config = ReferenceEditTraining(
     data=Path("runs/avatar_codes.npz"),
