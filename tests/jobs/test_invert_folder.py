@@ -130,10 +130,9 @@ def test_modes_and_tiny_photos(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([grey] * 4)).save(photos / "alpha.png")
     Image.fromarray(np.dstack([grey] * 4), "CMYK").save(photos / "print.jpg")
     Image.new("RGB", (1, 1), (9, 200, 30)).save(photos / "dot.png")
-    outcome, _ = run(photos, tmp_path / "out")
+    outcome, _ = run(photos, tmp_path / "out", options(batch_size=1))  # last digits may depend on the place in a batch
     assert outcome.inverted == 6 and not outcome.skipped
-    found = latents(tmp_path / "out")  # at another place of a batch the last digits may differ
-    np.testing.assert_allclose(found["grey.png"], found["grey16.png"], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(latents(tmp_path / "out")["grey.png"], latents(tmp_path / "out")["grey16.png"])
 
 
 def test_unreadable_photos_are_skipped_and_tried_again(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Every loss against the official code: values, features and gradients, on the weights of the goldens."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -31,23 +32,27 @@ def relative(found: Any, reference: np.ndarray) -> float:
     return float(np.abs(np.asarray(found) - reference).max() / np.abs(reference).max())
 
 
-def assert_gradient(found: Any, name: str) -> None:
-    """The gradient of a network with ReLU and max-pooling, up to the choices that rounding makes.
+def gradient_errors(found: Any, name: str) -> tuple[float, float]:
+    """The share of pixels beyond the bound, and the length of the error, of a gradient through ReLU and max-pooling.
 
     Where the two largest values of a pooling window, or a ReLU's input and zero, lie within rounding of each other, the
     winner decides over the gradient of all pixels below. The official layers move likewise: rerun on one sample alone,
     MoCo's gradient changes in 4 percent of the pixels; rerun in float64, VGG's and SqueezeNet's change by up to 0.4 of the
-    deviation and 4e-3 in length. Here MoCo's is beyond the bound in 13 percent of the pixels, 1e-3 in length, on a CPU
-    without AVX-512, whose sums have another order. All other pixels keep the bound. The length tells a mistake: of a wrong
-    rule for ties, SqueezeNet's gradient is wrong by 0.14 in length, in 12 percent of the pixels.
+    deviation and 4e-3 in length. All other pixels keep the bound. Of a wrong rule for ties, SqueezeNet's gradient is
+    wrong in 12 percent of the pixels and by 0.14 in length.
     """
     reference = networks.arrays(f"losses/{name}")
     part, deviation = reference["grad_yhat_sub"], reference["grad_yhat_stat"][1]
     difference = nchw(found)[..., ::4, ::4] - part
-    share = np.mean(np.abs(difference) / deviation > BOUND)
-    length = np.linalg.norm(difference) / np.linalg.norm(part)
+    share = float(np.mean(np.abs(difference) / deviation > BOUND))
+    length = float(np.linalg.norm(difference) / np.linalg.norm(part))
     print(name, f"gradient: {share:.1e} of the pixels beyond the bound, length of the error {length:.1e}")
-    assert share < 0.2 and length < 1e-2
+    return share, length
+
+
+def in_float64(net: Any, make: Callable[[], nnx.Module]) -> Any:
+    """The network that `make` describes, which computes in float64, with the weights of `net`."""
+    return nnx.merge(nnx.split(nnx.eval_shape(make))[0], nnx.state(net))
 
 
 def lpips_slope(net: LPIPS, y: jax.Array, x: jax.Array) -> tuple[Any, ...]:
@@ -67,7 +72,8 @@ def test_lpips(net: NetName):
         found[f"feat{layer}"] = nchw(feature[:1, ::stride, ::stride])
     networks.assert_parity(found, f"losses/{name}", BOUND)
     assert relative(loss[None], networks.arrays(f"losses/{name}")["loss"]) < 1e-5
-    assert_gradient(slope, name)
+    share, length = gradient_errors(slope, name)
+    assert share < 0.1 and length < 1e-2
 
 
 def first_slope(net: LPIPS, y: jax.Array, x: jax.Array) -> jax.Array:
@@ -78,8 +84,7 @@ def test_lpips_gradient_in_float64():
     """Without rounding no choice is left open, and the whole gradient is held to the bound (AlexNet, the first sample)."""
     net = golden_networks.lpips("alex")
     with jax.enable_x64(True):
-        graph = nnx.split(nnx.eval_shape(lambda: LPIPS("alex", dtype=jnp.float64, rngs=nnx.Rngs(0))))[0]
-        net = nnx.merge(graph, nnx.state(net))
+        net = in_float64(net, lambda: LPIPS("alex", dtype=jnp.float64, rngs=nnx.Rngs(0)))
         y, x = (jnp.asarray(picture(f"lpips_alex/{name}")[:1], jnp.float64) for name in ("yhat", "y"))
         slope = nchw(networks.apply(net, first_slope, y, x))[..., ::4, ::4]
     reference = networks.arrays("losses/lpips_alex")
@@ -132,7 +137,18 @@ def test_moco():
     assert np.abs(loss - reference["loss"]) < 1e-6
     similarity = cosine_similarity(y_features, target_features)
     assert np.abs(similarity - reference["logs"][:, 0]).max() < 1e-6
-    assert_gradient(slope, "moco_resnet50")
+    _, length = gradient_errors(slope, "moco_resnet50")
+    assert length < 1e-2
+
+
+def test_moco_gradient_in_float64():
+    """Which pixels are beyond the bound in float32 depends on the processor: 13 percent without AVX-512, below 10 with it."""
+    net = golden_networks.moco()
+    with jax.enable_x64(True):
+        net = in_float64(net, lambda: MoCoNetwork(dtype=jnp.float64, rngs=nnx.Rngs(0)))
+        y, x = (jnp.asarray(picture(f"moco_resnet50/{name}"), jnp.float64) for name in ("yhat", "y"))
+        share, length = gradient_errors(networks.apply(net, moco_slope, y, x)[1], "moco_resnet50")
+    assert share < 0.1 and length < 1e-2
 
 
 def test_w_norm():

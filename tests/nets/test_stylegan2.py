@@ -104,9 +104,11 @@ def test_truncation_zero_is_the_mean_image():
     w_avg = mean_w(generator.mapping, jax.random.key(0), samples=64, chunk=16)
     w = broadcast_styles(generator.mapping(jax.random.normal(jax.random.key(1), (3, 24))), 8)
     truncated, mean = truncate(w, w_avg, 0.0), broadcast_styles(w_avg[None], 8)
-    np.testing.assert_allclose(truncated, jnp.broadcast_to(mean, w.shape), rtol=0, atol=1e-6)
-    image = np.asarray(synthesise(generator, truncated))
-    np.testing.assert_allclose(image, np.broadcast_to(synthesise(generator, mean), image.shape), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(truncated, jnp.broadcast_to(mean, w.shape))
+    image = synthesise(generator, truncated)
+    np.testing.assert_allclose(image, jnp.broadcast_to(synthesise(generator, mean), image.shape), atol=1e-5)
+    # One by one, as last digits may depend on the place in a batch.
+    np.testing.assert_array_equal(synthesise(generator, truncated[:1]), synthesise(generator, truncated[2:]))
 
 
 def test_truncation_cutoff_leaves_later_styles():
