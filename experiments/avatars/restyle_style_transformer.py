@@ -11,8 +11,11 @@ Sources of the settings: `experiments/avatars/settings.py`.
 import dataclasses
 
 from experiments.avatars.settings import BASE, around
+from experiments.avatars.style_transformer import config as single
 
-# The rate of the Style Transformer itself: at 1e-3 all tokens came to the same code.
 config = dataclasses.replace(
-    around("style-transformer", BASE), head="style_transformer", head_width=None, learning_rate=3e-4
+    around("style-transformer", BASE),
+    head=single.head,
+    head_width=single.head_width,
+    learning_rate=single.learning_rate,
 )
