@@ -134,8 +134,8 @@ def readings(config: AttributeConfig, found: Attributes) -> np.ndarray:
     columns = [np.asarray(found.scalars), np.asarray(angles)]
     for name, values in config.choices:
         logits = np.asarray(found.choices[name])
-        others = [jax.nn.logsumexp(np.delete(logits, i, axis=1), axis=1) for i in range(len(values))]
-        columns.append((logits - np.stack(others, axis=1))[:, _told(values)])
+        others = np.where(np.eye(len(values), dtype=bool), -np.inf, logits[:, None])  # row i: all values but i
+        columns.append((logits - np.logaddexp.reduce(others, axis=-1))[:, _told(values)])
     return np.concatenate(columns, axis=1, dtype=np.float32)
 
 
