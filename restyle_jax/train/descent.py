@@ -42,7 +42,7 @@ class Descent:
         gradient, metrics = jax.grad(loss, has_aux=True)(state["params"])
         updates, moments = self.optimizer.update(gradient, state["optimizer"], state["params"])
         metrics |= {
-            "gradient_norm": optax.global_norm(gradient),
+            "gradient_norm": optax.tree.norm(gradient),
             "learning_rate": jnp.asarray(self.schedule(state["step"])),
         }
         params = optax.apply_updates(state["params"], updates)

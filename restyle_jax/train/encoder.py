@@ -215,7 +215,7 @@ class EncoderTrainer:
             (gradient, stats), means = jax.lax.scan(accumulate, (zeros, state["stats"]), (*split, keys))
             means = {name: value.mean(0) for name, value in means.items()}
         state = self.update({**state, "stats": stats, "key": following}, gradient)
-        metrics |= {**means, "gradient_norm": optax.global_norm(gradient)}
+        metrics |= {**means, "gradient_norm": optax.tree.norm(gradient)}
         return state, {**metrics, "learning_rate": jnp.float32(rate)}
 
     def update(self, state: State, gradient: State) -> State:

@@ -210,7 +210,7 @@ class StyleGANTrainer:
         }
         if "sign_real" in means:
             changed["control"] = observe(state["control"], means["sign_real"], self.config.batch_size)
-        return {**state, **changed}, {**means, f"{role}_gradient_norm": optax.global_norm(gradient)}
+        return {**state, **changed}, {**means, f"{role}_gradient_norm": optax.tree.norm(gradient)}
 
     def regularise(self, state: State, role: str, make: Callable[[State], Loss], rows: Any, key: jax.Array) -> State:
         """`penalise` where that is due. Only what it changes passes through the condition, which would copy the rest."""

@@ -143,7 +143,7 @@ def task(config: Toy) -> Task:
             "key": key,
             "step": state["step"] + 1,
         }
-        return {**state, **changed}, {"loss": value, "l2": curve, "gradient_norm": optax.global_norm(gradient)}
+        return {**state, **changed}, {"loss": value, "l2": curve, "gradient_norm": optax.tree.norm(gradient)}
 
     def evaluate(state: dict[str, Any], frozen: Any, batch: Any) -> dict[str, jax.Array]:
         errors, _, _ = refine(state["params"], state["stats"], frozen, batch, jnp.float32(0))
