@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert import engine
 from tests import recipe
 
@@ -28,9 +29,9 @@ def arrays(name: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def filled(make: Callable[[], nnx.Module], table: engine.Table, source: dict[str, np.ndarray]) -> Any:
-    """A module with official weights, through the conversion table."""
-    graph, state = nnx.split(nnx.eval_shape(make))
+def filled(network: nnx.Module, table: engine.Table, source: dict[str, np.ndarray]) -> Any:
+    """The module of a structure with official weights, through the conversion table."""
+    graph, state = nnx.split(network)
     flat = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
     targets = {name: leaf.get_value() for name, (_, leaf) in flat.items()}
     weights = engine.read(table, source, targets, file="recipe", what="network")
@@ -38,9 +39,9 @@ def filled(make: Callable[[], nnx.Module], table: engine.Table, source: dict[str
     return nnx.merge(graph, nnx.from_flat_state(leaves))
 
 
-def random(make: Callable[[], nnx.Module], seed: int = 0) -> Any:
+def random(kind: Callable[..., nnx.Module], *sizes: Any, seed: int = 0, **options: Any) -> Any:
     """A module with random weights of sensible size, much faster than its own initialisation, which compiles each draw."""
-    graph, state = nnx.split(nnx.eval_shape(make))
+    graph, state = nnx.split(structure(kind, *sizes, **options))
     generator = np.random.default_rng(seed)
 
     def draw(path: tuple[Any, ...], leaf: Any) -> Any:

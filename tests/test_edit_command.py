@@ -55,7 +55,7 @@ def test_methods_say_what_they_measured(
 ):
     classifier, generator = tmp_path / "classifier", str(tiny.checkpoint(encoder=False))
     config = LatentClassifierConfig(6, tiny.STYLE_DIM, ("smile",), widths=(8,), embedding=4)
-    save_classifier(networks.random(lambda: LatentClassifier(config, rngs=networks.nnx.Rngs(0))), {}, classifier)
+    save_classifier(networks.random(LatentClassifier, config), {}, classifier)
 
     def fit(method: str, *arguments: str) -> tuple[str, str]:
         start = ["directions", "fit", method, "--checkpoint", generator, "--output", str(tmp_path / f"{method}.npz")]

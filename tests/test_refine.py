@@ -22,8 +22,8 @@ def small_networks(in_channels: int = 6) -> tuple[Encoder, Generator]:
     encoder = EncoderConfig("backbone", "resnet18", STYLES, in_channels, style_dim=DIM, width=4, head_convs=1)
     generator = GeneratorConfig(16, (8, 8, 8), z_dim=DIM, w_dim=DIM, mapping_layers=2)
     return (
-        networks.random(lambda: Encoder(encoder, rngs=nnx.Rngs(0))),
-        networks.random(lambda: Generator(generator, rngs=nnx.Rngs(0))),
+        networks.random(Encoder, encoder),
+        networks.random(Generator, generator),
     )
 
 

@@ -1,6 +1,8 @@
 """Between network modules and flat dicts of arrays."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -35,6 +37,19 @@ NETWORKS: dict[type, Any] = {
 M = TypeVar("M", bound=nnx.Module)
 
 
+class _OneKey:
+    """What networks ask of `nnx.Rngs`, for when nothing is drawn: to count in an array takes longer to trace than a network."""
+
+    def params(self) -> jax.Array:
+        return jax.random.key(0)
+
+
+@functools.lru_cache
+def structure(kind: Callable[..., M], *sizes: Any, **options: Any) -> M:
+    """The network `kind(*sizes, **options)` with shapes and dtypes in place of its arrays. Not to be changed: it is kept."""
+    return nnx.eval_shape(lambda: kind(*sizes, **options, rngs=_OneKey()))
+
+
 @dataclasses.dataclass(frozen=True)
 class Blueprint(Generic[M]):
     """A network without its arrays: structure, shapes and dtypes."""
@@ -48,9 +63,8 @@ class Blueprint(Generic[M]):
 
         Raises ValueError if the sizes in the config do not make a network.
         """
-        make: Any = kind
         try:
-            return cls(*nnx.split(nnx.eval_shape(lambda: make(config, dtype=dtype, rngs=nnx.Rngs(0)))))
+            return cls(*nnx.split(structure(kind, config, dtype=dtype)))
         except (ArithmeticError, LookupError, TypeError) as error:
             raise ValueError(f"{config} is not a network: {error}") from error
 

@@ -83,12 +83,11 @@ class StyleHeads(nnx.Module):
     ):
         self.convs = nnx.List([StackedConv(count, features, dtype=dtype, rngs=rngs) for _ in range(num_convs)])
 
-        @nnx.split_rngs(splits=count)
         @nnx.vmap
-        def stacked_linear(rngs: nnx.Rngs) -> EqualDense:
-            return EqualDense(features, style_dim, dtype=dtype, rngs=rngs)
+        def stacked_linear(key: jax.Array) -> EqualDense:
+            return EqualDense(features, style_dim, dtype=dtype, rngs=nnx.Rngs(key))
 
-        self.linear = stacked_linear(rngs)
+        self.linear = stacked_linear(jax.random.split(rngs.params(), count))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, features] with H, W <= 2**num_convs -> styles [B, K, style_dim]."""

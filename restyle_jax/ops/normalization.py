@@ -44,9 +44,11 @@ class BatchNorm(nnx.Module):
             batch = x.astype(jnp.float32)
             axes = tuple(range(x.ndim - 1))
             mean, var = jnp.mean(batch, axes), jnp.var(batch, axes)
-            self.mean[...] += self.momentum * (jax.lax.stop_gradient(mean) - self.mean[...])
-            self.var[...] += self.momentum * (jax.lax.stop_gradient(var) * (n / (n - 1)) - self.var[...])
-            self.count[...] += 1
+            seen = jax.lax.stop_gradient((mean, var * (n / (n - 1))))
+            for running, value in zip((self.mean, self.var), seen, strict=True):
+                # Not `[...] =`, for which flax asks tracers where they lie: JAX's answer takes as long as tracing the network.
+                running.set_value(running[...] + self.momentum * (value - running[...]))
+            self.count.set_value(self.count[...] + 1)
         # One multiplication and one addition per element, which the compiler fuses with the neighbouring operations; in
         # float32, because in bfloat16 a mean far from zero would cancel with a loss of digits.
         multiplier = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)

@@ -13,6 +13,7 @@ import optax
 from flax import nnx
 
 from restyle_jax.checkpoints.attributes import save_attributes
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork, Attributes
 from restyle_jax.train import descent
 from restyle_jax.train.attribute_config import AttributeTraining
@@ -100,7 +101,7 @@ class AttributeTrainer:
 
 def attribute_task(config: AttributeTraining, network: AttributeConfig, train: Table, test: Table) -> Task:
     """The task of a configuration: a new network, and what is known about the pictures of both splits (see `table`)."""
-    graph = nnx.graphdef(nnx.eval_shape(lambda: AttributeNetwork(network, rngs=nnx.Rngs(0))))
+    graph = nnx.graphdef(structure(AttributeNetwork, network))
     trainer = AttributeTrainer(config, network, graph)
 
     def init(key: jax.Array) -> State:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from restyle_jax.checkpoints.auxiliary import save_identity
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
 from restyle_jax.train import descent
@@ -78,7 +79,7 @@ class IdentityTrainer:
 
 def identity_task(config: IdentityTraining, network: IdentityConfig, identities: tuple[int, int]) -> Task:
     """The task of a configuration: a new network. identities: see `IdentityTrainer`."""
-    graph = nnx.graphdef(nnx.eval_shape(lambda: IdentityNetwork(network, rngs=nnx.Rngs(0))))
+    graph = nnx.graphdef(structure(IdentityNetwork, network))
     trainer = IdentityTrainer(config, graph, identities)
 
     def publish(state: State, directory: Path) -> None:

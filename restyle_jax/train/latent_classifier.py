@@ -14,6 +14,7 @@ import optax
 from flax import nnx
 
 from restyle_jax.checkpoints.latent_classifier import save_classifier
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.metrics.classification import quality
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.train.code_config import LatentClassifierTraining
@@ -62,7 +63,7 @@ def latent_classifier_task(
     Its test gives the loss, and accuracy, average precision and expected calibration error of each attribute and their means over
     all; the average precision leaves out attributes that no test code has.
     """
-    graph = nnx.graphdef(nnx.eval_shape(lambda: LatentClassifier(network, rngs=nnx.Rngs(0))))
+    graph = nnx.graphdef(structure(LatentClassifier, network))
     trainer = ClassifierTrainer(config, graph)
     logits_of = jax.jit(trainer.logits)
 

@@ -9,6 +9,7 @@ import optax
 from flax import nnx
 
 from restyle_jax.checkpoints.edit_transformer import save_editor
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.losses.editing import reference_losses
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier
@@ -65,7 +66,7 @@ def reference_edit_task(config: ReferenceEditTraining, classifier: LatentClassif
     taken = known.values_of(config.attribute)
     sizes = (config.heads, config.hidden, config.dropout, config.form)
     network = EditTransformerConfig(known.num_styles, config.attribute, known.style_dim, *sizes)
-    graph = nnx.graphdef(nnx.eval_shape(lambda: EditTransformer(network, rngs=nnx.Rngs(0))))
+    graph = nnx.graphdef(structure(EditTransformer, network))
     judge, judge_state = nnx.split(classifier)
     trainer = ReferenceEditTrainer(config, graph, judge, taken)
 

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from restyle_jax import checkpoints
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
@@ -129,8 +130,7 @@ def _fresh(config: StyleGANTraining, classes: int) -> tuple[Generator, None, Dis
 def _with(network: Any, dtype: str, **fields: Any) -> Any:
     """The same network with some fields of its config changed that are no sizes, computing in `dtype`."""
     kind, config = type(network), dataclasses.replace(network.config, **fields)
-    graph = nnx.graphdef(nnx.eval_shape(lambda: kind(config, dtype=dtype, rngs=nnx.Rngs(0))))
-    return nnx.merge(graph, nnx.state(network), copy=True)
+    return nnx.merge(nnx.graphdef(structure(kind, config, dtype=dtype)), nnx.state(network), copy=True)
 
 
 def _loaded(config: StyleGANTraining, classes: int) -> tuple[Generator, Model, Discriminator]:

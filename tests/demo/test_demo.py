@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flax import nnx
 from PIL import Image
 from tqdm import tqdm
 
@@ -106,9 +105,9 @@ def test_the_page_shows_what_the_model_does(tmp_path: Path, photos: Path, direct
 def networks_on_codes(tmp_path: Path) -> dict[str, Any]:
     """The options for a classifier and a network for edits by reference that know nothing."""
     sizes = LatentClassifierConfig(6, tiny.STYLE_DIM, ("smile", "hat"), widths=(16,), embedding=4)
-    save_classifier(networks.random(lambda: LatentClassifier(sizes, rngs=nnx.Rngs(0))), {}, tmp_path / "classifier")
+    save_classifier(networks.random(LatentClassifier, sizes), {}, tmp_path / "classifier")
     mover = EditTransformerConfig(6, "hair_colour", tiny.STYLE_DIM, hidden=16)
-    save_editor(networks.random(lambda: EditTransformer(mover, rngs=nnx.Rngs(0))), {}, tmp_path / "editor")
+    save_editor(networks.random(EditTransformer, mover), {}, tmp_path / "editor")
     return {"labels": [Towards("hat", 1, tmp_path / "classifier")], "editor": tmp_path / "editor"}
 
 
@@ -164,7 +163,7 @@ def test_styles_with_codes_of_their_own(tmp_path: Path):
     sizes = stylegan.GeneratorConfig(
         8, (8, 8), z_dim=8, w_dim=8, mapping_layers=2, mapping_width=16, distinct_styles=True
     )
-    generator = networks.random(lambda: stylegan.Generator(sizes, rngs=networks.nnx.Rngs(0)))
+    generator = networks.random(stylegan.Generator, sizes)
     rs.save(Model(generator, np.zeros((4, 8), np.float32)), tmp_path / "model")  # pyright: ignore[reportArgumentType]
     page = Page(make_demo(tmp_path / "out", DemoOptions(tmp_path / "model")).read_text())
     edited = np.stack(page.pictures("edits")).reshape(3, 2, 5, 8, 8, 3)

@@ -2,8 +2,6 @@
 
 import functools
 
-from flax import nnx
-
 from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.style_based import channel_widths
 from tests import networks
@@ -13,7 +11,7 @@ from tests import networks
 def stylegan2_of(resolution: int = 16, **fields) -> stylegan2.Generator:
     sizes = {"z_dim": 12, "w_dim": 16, "mapping_layers": 2, **fields}
     config = stylegan2.GeneratorConfig(resolution, channel_widths(resolution, 128, 16), **sizes)
-    return networks.random(lambda: stylegan2.Generator(config, rngs=nnx.Rngs(0)))
+    return networks.random(stylegan2.Generator, config)
 
 
 @functools.cache
@@ -21,4 +19,4 @@ def stylegan_of(resolution: int = 16) -> stylegan.Generator:
     config = stylegan.GeneratorConfig(
         resolution, channel_widths(resolution, 128, 16), z_dim=12, w_dim=16, mapping_layers=2
     )
-    return networks.random(lambda: stylegan.Generator(config, rngs=nnx.Rngs(0)))
+    return networks.random(stylegan.Generator, config)

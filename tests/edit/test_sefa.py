@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan2 as table
 from restyle_jax.edit import sefa
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
@@ -16,7 +16,7 @@ def official() -> Generator:
     config = GeneratorConfig.rosinality(256)
     rows = table.generator(len(config.channels), config.mapping_layers)
     weights = recipe.build(networks.manifest("sg2_generator/g256"))
-    return networks.filled(lambda: Generator(config, rngs=nnx.Rngs(0)), rows, weights)
+    return networks.filled(structure(Generator, config), rows, weights)
 
 
 @pytest.mark.parametrize(("key", "layers"), [("all", "0-12"), ("l4_6", "4-6"), ("l0_2", "0-2")])

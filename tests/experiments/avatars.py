@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from flax import nnx
 
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.checkpoints.auxiliary import save_identity, save_perceptual
@@ -27,15 +26,15 @@ ENCODERS = {
 
 
 def judges() -> tuple[PerceptualNetwork, IdentityNetwork]:
-    perceptual = networks.random(lambda: PerceptualNetwork(PerceptualConfig(SIZE, (8, 8)), rngs=nnx.Rngs(0)))
-    identity = networks.random(lambda: IdentityNetwork(IdentityConfig(SIZE, (8, 8), 8), rngs=nnx.Rngs(0)))
+    perceptual = networks.random(PerceptualNetwork, PerceptualConfig(SIZE, (8, 8)))
+    identity = networks.random(IdentityNetwork, IdentityConfig(SIZE, (8, 8), 8))
     for weight in perceptual.weights:
         weight[...] = abs(weight[...])
     return perceptual, identity
 
 
 def attributes() -> AttributeNetwork:
-    return networks.random(lambda: AttributeNetwork(avatar_attributes(SIZE, (8, 8), 8), rngs=nnx.Rngs(0)))
+    return networks.random(AttributeNetwork, avatar_attributes(SIZE, (8, 8), 8))
 
 
 def judge_options(folder: Path) -> list[str]:

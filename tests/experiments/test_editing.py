@@ -54,15 +54,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     judge = LatentClassifierConfig(K, tiny.STYLE_DIM, LABELS, widths=(16,), embedding=4)
     mover = EditTransformerConfig(K, "smile", style_dim=tiny.STYLE_DIM, hidden=16)
-    made: dict[str, tuple[Any, Any]] = {
-        "attributes": (save_attributes, lambda: AttributeNetwork(avatar_attributes(SIZE, (8, 8), 8), rngs=nnx.Rngs(0))),
-        "identity": (save_identity, lambda: IdentityNetwork(IdentityConfig(SIZE, (8, 8), 8), rngs=nnx.Rngs(0))),
-        "perceptual": (save_perceptual, lambda: PerceptualNetwork(PerceptualConfig(SIZE, (8, 8)), rngs=nnx.Rngs(0))),
-        "classifier": (save_classifier, lambda: LatentClassifier(judge, rngs=nnx.Rngs(0))),
-        "editor": (save_editor, lambda: EditTransformer(mover, rngs=nnx.Rngs(0))),
+    made: dict[str, tuple[Any, Any, Any]] = {
+        "attributes": (save_attributes, AttributeNetwork, avatar_attributes(SIZE, (8, 8), 8)),
+        "identity": (save_identity, IdentityNetwork, IdentityConfig(SIZE, (8, 8), 8)),
+        "perceptual": (save_perceptual, PerceptualNetwork, PerceptualConfig(SIZE, (8, 8))),
+        "classifier": (save_classifier, LatentClassifier, judge),
+        "editor": (save_editor, EditTransformer, mover),
     }
-    for name, (save, make) in made.items():
-        save(networks.random(make), {}, folder / name)
+    for name, (save, kind, config) in made.items():
+        save(networks.random(kind, config), {}, folder / name)
     model = rs.load(tiny.checkpoint(in_channels=3))
     for layer in model.require_generator()[0].mapping.layers:
         layer.kernel[...] = 100 * layer.kernel[...]  # so that codes differ

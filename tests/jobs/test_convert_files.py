@@ -22,10 +22,8 @@ EDITOR = EditTransformerConfig(K, "hat", style_dim=D, hidden=16, form="official"
 def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Both in our format; not to be changed."""
     folder = tmp_path_factory.mktemp("ours")
-    save_classifier(
-        networks.random(lambda: LatentClassifier(CLASSIFIER, rngs=networks.nnx.Rngs(0))), {}, folder / "judge"
-    )
-    save_editor(networks.random(lambda: EditTransformer(EDITOR, rngs=networks.nnx.Rngs(0))), {}, folder / "editor")
+    save_classifier(networks.random(LatentClassifier, CLASSIFIER), {}, folder / "judge")
+    save_editor(networks.random(EditTransformer, EDITOR), {}, folder / "editor")
     return {"judge": folder / "judge", "mover": folder / "editor"}
 
 

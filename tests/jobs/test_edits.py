@@ -34,7 +34,7 @@ def inverted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("classifier") / "best"
     config = LatentClassifierConfig(K, tiny.STYLE_DIM, ("age", "smile"), widths=(16, 16), embedding=4)
-    save_classifier(networks.random(lambda: LatentClassifier(config, rngs=networks.nnx.Rngs(0))), {}, path)
+    save_classifier(networks.random(LatentClassifier, config), {}, path)
     return path
 
 
@@ -92,7 +92,7 @@ def test_attributes_of_references(tmp_path: Path, inverted: Path):
     (tmp_path / "photos" / first).rename(tmp_path / "photos" / "1.png")
     references = (tmp_path / "photos" / "1.png", tmp_path / "photos" / second)
     config = EditTransformerConfig(K, "hair", style_dim=tiny.STYLE_DIM, heads=2, hidden=8)
-    editor = networks.random(lambda: EditTransformer(config, rngs=networks.nnx.Rngs(0)))
+    editor = networks.random(EditTransformer, config)
     save_editor(editor, {}, tmp_path / "editor")
     request = Like(references, "hair", tmp_path / "editor")
     asked = dataclasses.replace(options(inverted), request=request, strengths=(0.0, 1.0), morph=(0.0, 1.0))
@@ -123,7 +123,7 @@ def test_attributes_of_references(tmp_path: Path, inverted: Path):
     )
     refused(CheckpointError, "has no encoder.* the reference is a photo", tiny.checkpoint(encoder=False))
     sight = LatentClassifierConfig(K, tiny.STYLE_DIM, ("age", "hair"), widths=(8,), embedding=2)
-    blind = networks.random(lambda: LatentClassifier(sight, rngs=networks.nnx.Rngs(0)))
+    blind = networks.random(LatentClassifier, sight)
     blind.read.bias[...] = blind.read.bias[...] - 1e4
     save_classifier(blind, {}, tmp_path / "blind")
     asked = dataclasses.replace(asked, classifier=tmp_path / "blind")

@@ -104,8 +104,8 @@ def test_identity_of_faces(tmp_path: Path, photos: Path, weights: Path) -> None:
         return nnx.merge(graph, jax.tree.map(lambda leaf: leaf * factor, state))
 
     model = rs.Model(
-        encoder=scaled(networks.random(lambda: Encoder(sizes, rngs=nnx.Rngs(0))), 0),
-        generator=scaled(networks.random(lambda: Generator(generator, rngs=nnx.Rngs(0))), 0.5),  # within [-1, 1]
+        encoder=scaled(networks.random(Encoder, sizes), 0),
+        generator=scaled(networks.random(Generator, generator), 0.5),  # within [-1, 1]
         w_avg=jnp.ones((4, 16)),
     )
     rs.save(model, tmp_path / "model")

@@ -37,7 +37,7 @@ def attributes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("classifier") / "best"
     config = LatentClassifierConfig(K, tiny.STYLE_DIM, ("age", "smile"), widths=(16,), embedding=4)
-    save_classifier(networks.random(lambda: LatentClassifier(config, rngs=networks.nnx.Rngs(0))), {}, path)
+    save_classifier(networks.random(LatentClassifier, config), {}, path)
     return path
 
 

@@ -1,8 +1,8 @@
 """The networks behind losses with the weights of their goldens, through the conversion tables."""
 
 import numpy as np
-from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.engine import Constant, prefixed
 from restyle_jax.convert.tables import perceptual as tables
 from restyle_jax.nets.discriminators import LatentDiscriminator
@@ -28,21 +28,19 @@ def lpips(net: NetName) -> LPIPS:
         *prefixed(tables.features(net), theirs="net.layers."),
         *tables.linear(net, "lin.{}.1.weight"),
     ]
-    return networks.filled(lambda: LPIPS(net, rngs=nnx.Rngs(0)), table, weights(f"losses/lpips_{net}"))
+    return networks.filled(structure(LPIPS, net), table, weights(f"losses/lpips_{net}"))
 
 
 def face() -> FaceNetwork:
     table = tables.face(IRSE50.units)
-    return networks.filled(lambda: FaceNetwork(rngs=nnx.Rngs(0)), table, weights("losses/id_irse50"))
+    return networks.filled(structure(FaceNetwork), table, weights("losses/id_irse50"))
 
 
 def moco() -> MoCoNetwork:
     table = tables.moco(RESNET50.blocks)
-    return networks.filled(lambda: MoCoNetwork(rngs=nnx.Rngs(0)), table, weights("losses/moco_resnet50"))
+    return networks.filled(structure(MoCoNetwork), table, weights("losses/moco_resnet50"))
 
 
 def latent_discriminator() -> LatentDiscriminator:
     table = tables.latent_discriminator()
-    return networks.filled(
-        lambda: LatentDiscriminator(rngs=nnx.Rngs(0)), table, weights("coach/e4e_latent_discriminator")
-    )
+    return networks.filled(structure(LatentDiscriminator), table, weights("coach/e4e_latent_discriminator"))

@@ -40,7 +40,7 @@ def codes(name: str, shape: tuple[int, ...]) -> jax.Array:
 
 
 def small(w_dim: int) -> LatentDiscriminator:
-    return networks.random(lambda: LatentDiscriminator(w_dim, rngs=nnx.Rngs(0)))
+    return networks.random(LatentDiscriminator, w_dim)
 
 
 def norms(gradients: nnx.State) -> jax.Array:

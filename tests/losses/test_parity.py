@@ -1,6 +1,5 @@
 """Every loss against the official code: values, features and gradients, on the weights of the goldens."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.losses.latent import w_norm
 from restyle_jax.losses.similarity import cosine_similarity, feature_distance
 from restyle_jax.nets import face as face_module
@@ -50,9 +50,9 @@ def gradient_errors(found: Any, name: str) -> tuple[float, float]:
     return share, length
 
 
-def in_float64(net: Any, make: Callable[[], nnx.Module]) -> Any:
-    """The network that `make` describes, which computes in float64, with the weights of `net`."""
-    return nnx.merge(nnx.split(nnx.eval_shape(make))[0], nnx.state(net))
+def in_float64(net: Any, kind: type[nnx.Module], *sizes: Any) -> Any:
+    """The same network, which computes in float64."""
+    return nnx.merge(nnx.graphdef(structure(kind, *sizes, dtype=jnp.float64)), nnx.state(net))
 
 
 def lpips_slope(net: LPIPS, y: jax.Array, x: jax.Array) -> tuple[Any, ...]:
@@ -84,7 +84,7 @@ def test_lpips_gradient_in_float64():
     """Without rounding no choice is left open, and the whole gradient is held to the bound (AlexNet, the first sample)."""
     net = golden_networks.lpips("alex")
     with jax.enable_x64(True):
-        net = in_float64(net, lambda: LPIPS("alex", dtype=jnp.float64, rngs=nnx.Rngs(0)))
+        net = in_float64(net, LPIPS, "alex")
         y, x = (jnp.asarray(picture(f"lpips_alex/{name}")[:1], jnp.float64) for name in ("yhat", "y"))
         slope = nchw(networks.apply(net, first_slope, y, x))[..., ::4, ::4]
     reference = networks.arrays("losses/lpips_alex")
@@ -145,7 +145,7 @@ def test_moco_gradient_in_float64():
     """Which pixels are beyond the bound in float32 depends on the processor: 13 percent without AVX-512, below 10 with it."""
     net = golden_networks.moco()
     with jax.enable_x64(True):
-        net = in_float64(net, lambda: MoCoNetwork(dtype=jnp.float64, rngs=nnx.Rngs(0)))
+        net = in_float64(net, MoCoNetwork)
         y, x = (jnp.asarray(picture(f"moco_resnet50/{name}"), jnp.float64) for name in ("yhat", "y"))
         share, length = gradient_errors(networks.apply(net, moco_slope, y, x)[1], "moco_resnet50")
     assert share < 0.1 and length < 1e-2

@@ -22,7 +22,7 @@ def model(resolution: int = 8, kind: Any = stylegan2, **sizes: int) -> rs.Model:
     """A generator whose pictures vary with the code, and within [-1, 1] for the most part."""
     blocks = resolution.bit_length() - 2
     config = kind.GeneratorConfig(resolution, (16,) * blocks, z_dim=16, w_dim=16, mapping_layers=2, **sizes)
-    generator = networks.random(lambda: kind.Generator(config, rngs=nnx.Rngs(0)))
+    generator = networks.random(kind.Generator, config)
     for block in generator.synthesis.blocks if kind is stylegan2 else ():
         block.to_rgb.kernel[...] *= 0.2
     return rs.Model(generator=generator, w_avg=jnp.zeros((2 * blocks, 16)))

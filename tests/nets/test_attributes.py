@@ -29,7 +29,7 @@ TINY = AttributeConfig(
 
 
 def network(config: AttributeConfig = TINY) -> AttributeNetwork:
-    return networks.random(lambda: AttributeNetwork(config, rngs=networks.nnx.Rngs(0)))
+    return networks.random(AttributeNetwork, config)
 
 
 def pictures(count: int, size: int = 16) -> np.ndarray:

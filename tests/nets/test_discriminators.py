@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan2 as table
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig, minibatch_stddev
 from restyle_jax.nets.style_based import channel_widths
@@ -26,7 +27,7 @@ def test_parity_with_official_code(name: str, resolution: int):
     config = DiscriminatorConfig.rosinality(resolution)
     rows = table.discriminator(len(config.channels) - 1)
     weights = recipe.build(networks.manifest(f"sg2_discriminator/{name}"))
-    net = networks.filled(lambda: Discriminator(config, rngs=nnx.Rngs(0)), rows, weights)
+    net = networks.filled(structure(Discriminator, config), rows, weights)
     x = jnp.asarray(nhwc(recipe.image(f"sg2_{name}/x", 8, 3, resolution, resolution)))
     found = {f"out_b{batch}": networks.apply(net, score, x[:batch]) for batch in (8, 2, 1)}
     slope = networks.apply(net, gradient, x[:2])
@@ -51,14 +52,14 @@ def test_parity_with_official_code(name: str, resolution: int):
 
 def small(**fields) -> Discriminator:
     config = DiscriminatorConfig(16, channel_widths(16, 256, 16), mapping_layers=2, **fields)
-    return networks.random(lambda: Discriminator(config, rngs=nnx.Rngs(0)))
+    return networks.random(Discriminator, config)
 
 
 def test_parameter_counts():
     """The counts of the public models."""
     for resolution, multiplier, count in ((256, 2, 28_864_129), (1024, 2, 29_012_513), (1024, 1, 24_038_161)):
         config = DiscriminatorConfig.rosinality(resolution, multiplier)
-        state = nnx.state(nnx.eval_shape(lambda config=config: Discriminator(config, rngs=nnx.Rngs(0))), nnx.Param)
+        state = nnx.state(structure(Discriminator, config), nnx.Param)
         assert sum(leaf.size for leaf in jax.tree.leaves(state)) == count
 
 
@@ -98,7 +99,7 @@ def test_clamp_bounds_the_branches():
 
 def test_bfloat16_stays_near_float32():
     net = small()
-    low = networks.random(lambda: Discriminator(net.config, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+    low = networks.random(Discriminator, net.config, dtype=jnp.bfloat16)
     x = jax.random.uniform(jax.random.key(0), (4, 16, 16, 3), minval=-1)
     exact, rounded = networks.apply(net, score, x), networks.apply(low, score, x)
     assert rounded.dtype == jnp.float32 and np.abs(exact - rounded).max() < 0.1 * np.abs(exact).max()

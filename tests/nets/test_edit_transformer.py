@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import editing
 from restyle_jax.losses.editing import reference_losses
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
@@ -23,7 +24,7 @@ BANGS = 5
 
 def editor(config: EditTransformerConfig = TINY) -> EditTransformer:
     """With random weights, which change codes."""
-    return networks.random(lambda: EditTransformer(config, rngs=nnx.Rngs(0)))
+    return networks.random(EditTransformer, config)
 
 
 def fresh(config: EditTransformerConfig) -> EditTransformer:
@@ -41,9 +42,13 @@ def bangs_losses(net: LatentClassifier, s: jax.Array, e: jax.Array, r: jax.Array
 def test_parity_with_official_code():
     weights = recipe.build(networks.manifest("style_transformer/edit_transformer"))
     config = EditTransformerConfig(18, "Bangs", form="official")
-    make = lambda: EditTransformer(config, rngs=nnx.Rngs(0))  # noqa: E731
     source, reference = (networks.latent(f"stf_edit/{name}", (2, 18, 512)) for name in ("src", "ref"))
-    found = networks.apply(networks.filled(make, editing.edit_transformer(), weights), edited, source, reference)
+    found = networks.apply(
+        networks.filled(structure(EditTransformer, config), editing.edit_transformer(), weights),
+        edited,
+        source,
+        reference,
+    )
     networks.assert_parity({"mix": found}, "style_transformer/edit_transformer", 5e-5)
     losses = networks.apply(official(), bangs_losses, source, found, reference)
     means = [losses[name].mean() for name in ("l2", "l2_ref", "l2_src")]

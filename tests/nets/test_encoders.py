@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 from jax import lax
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.checkpoints.sizes import encoder_table
 from restyle_jax.convert.tables.encoders import heads as heads_table
 from restyle_jax.nets import style_heads
@@ -48,7 +49,7 @@ def test_parity_with_official_classes(name: str):
     manifest = networks.manifest(f"restyle_encoders/{name}")
     head, trunk = OFFICIAL[manifest["cls"]]
     config = EncoderConfig(head, trunk, manifest["args"]["n_styles"], manifest["args"]["input_nc"])
-    encoder = networks.filled(lambda: Encoder(config, rngs=nnx.Rngs(0)), encoder_table(config), recipe.build(manifest))
+    encoder = networks.filled(structure(Encoder, config), encoder_table(config), recipe.build(manifest))
     height = 192 if name.endswith("cars") else 256
     x = jnp.asarray(nhwc(recipe.image(f"enc_{name}/x", 2, config.in_channels, height, 256)))
     if config.progressive:
@@ -67,7 +68,7 @@ def _heads(heads: StyleHeads, x: jax.Array) -> jax.Array:
 def test_parity_of_one_style_head():
     weights = {f"styles.0.{key}": value for key, value in recipe.build(networks.manifest("ops/primitives")).items()}
     heads = networks.filled(
-        lambda: nnx.Dict(heads=StyleHeads(1, 512, 512, 4, rngs=nnx.Rngs(0))), heads_table([("heads", 1, 4)]), weights
+        nnx.Dict(heads=structure(StyleHeads, 1, 512, 512, 4)), heads_table([("heads", 1, 4)]), weights
     )["heads"]
     found = apply(heads, _heads, jnp.asarray(nhwc(recipe.latent("ops/f", (2, 512, 16, 16)))))
     networks.assert_parity({"map2style": found[:, 0]}, "ops/primitives", BOUND)
@@ -78,8 +79,8 @@ def test_parity_of_the_pyramid_upsampling():
     networks.assert_parity({"bilinear_ac": nchw(resize_align_corners(x, 15, 12))}, "ops/primitives", 2e-6)
 
 
-def num_parameters(make) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(nnx.eval_shape(make), nnx.Param)))
+def num_parameters(kind: Callable[..., nnx.Module], *sizes: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(structure(kind, *sizes), nnx.Param)))
 
 
 @pytest.mark.parametrize(
@@ -104,25 +105,25 @@ def num_parameters(make) -> int:
 )
 def test_official_parameter_counts(name: str, num_styles: int, in_channels: int, expected: int):
     config = EncoderConfig(*OFFICIAL[name], num_styles, in_channels)
-    assert num_parameters(lambda: Encoder(config, rngs=nnx.Rngs(0))) == expected
+    assert num_parameters(Encoder, config) == expected
 
 
 def test_official_parameter_counts_of_the_parts():
-    assert num_parameters(lambda: IRSE(IRSEConfig(in_channels=3), rngs=nnx.Rngs(0))) == 30_950_080
-    assert num_parameters(lambda: ResNet(ResNetConfig(in_channels=6), rngs=nnx.Rngs(0))) == 21_294_144
+    assert num_parameters(IRSE, IRSEConfig(in_channels=3)) == 30_950_080
+    assert num_parameters(ResNet, ResNetConfig(in_channels=6)) == 21_294_144
     for convs, expected in {4: 9_701_888, 5: 12_061_696, 6: 14_421_504}.items():
-        assert num_parameters(lambda convs=convs: StyleHeads(1, 512, 512, convs, rngs=nnx.Rngs(0))) == expected
+        assert num_parameters(StyleHeads, 1, 512, 512, convs) == expected
 
 
 def test_torchvision_parameter_counts_of_the_other_depths():
     """torchvision's own counts without its classifier, plus the 64 slopes of the PReLU that replaces a ReLU."""
     for name, torchvision in {"resnet18": 11_689_512 - 513_000, "resnet50": 25_557_032 - 2_049_000}.items():
-        assert num_parameters(lambda name=name: ResNet(TRUNKS[name], rngs=nnx.Rngs(0))) == torchvision + 64
+        assert num_parameters(ResNet, TRUNKS[name]) == torchvision + 64
 
 
-def drawn(make: Callable[[], nnx.Module]) -> Any:
+def drawn(kind: Callable[..., nnx.Module], *sizes: Any, **options: Any) -> Any:
     """A network with random parameters and statistics of sensible size (its own initialisation compiles every draw)."""
-    graph, state = nnx.split(nnx.eval_shape(make))
+    graph, state = nnx.split(structure(kind, *sizes, **options))
     generator = np.random.default_rng(0)
 
     def draw(name: str, leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -139,7 +140,7 @@ def drawn(make: Callable[[], nnx.Module]) -> Any:
 
 def tiny(head="fpn", num_styles=9, dtype=jnp.float32) -> Encoder:
     config = EncoderConfig(head, "resnet18", num_styles, in_channels=3, style_dim=32, width=8)
-    return drawn(lambda: Encoder(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    return drawn(Encoder, config, dtype=dtype)
 
 
 def image(batch: int = 2, height: int = 32, width: int = 48, channels: int = 3) -> jax.Array:
@@ -149,7 +150,8 @@ def image(batch: int = 2, height: int = 32, width: int = 48, channels: int = 3) 
 def output_shape(size: tuple[int, int], **fields) -> tuple[int, ...]:
     config = EncoderConfig(**{"in_channels": 4, "width": 16, "num_styles": 18, "trunk": "resnet18", **fields})
     x = jax.ShapeDtypeStruct((2, *size, 4), jnp.float32)
-    return jax.eval_shape(lambda x: Encoder(config, rngs=nnx.Rngs(0))(x), x).shape
+    graph, state = nnx.split(structure(Encoder, config))
+    return jax.eval_shape(lambda state, x: nnx.merge(graph, state)(x), state, x).shape
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -175,18 +177,15 @@ def test_shapes_of_every_trunk(trunk: str):
 
 
 TRUNKS_OF_EACH_KIND = pytest.mark.parametrize(
-    "make",
-    [
-        lambda: IRSE(IRSEConfig((1, 1, 2), width=16), rngs=nnx.Rngs(0)),
-        lambda: ResNet(ResNetConfig((1, 1, 2), bottleneck=True, width=4), rngs=nnx.Rngs(0)),
-    ],
+    ("kind", "config"),
+    [(IRSE, IRSEConfig((1, 1, 2), width=16)), (ResNet, ResNetConfig((1, 1, 2), bottleneck=True, width=4))],
     ids=["irse", "resnet"],
 )
 
 
 @TRUNKS_OF_EACH_KIND
-def test_a_trunk_alone_gives_the_end_of_each_group(make):
-    trunk = drawn(make)
+def test_a_trunk_alone_gives_the_end_of_each_group(kind: type[nnx.Module], config: Any):
+    trunk = drawn(kind, config)
     shapes = [x.shape for x in trunk(image(1, 20, 33))]
     assert shapes == [(1, *size, c) for size, c in zip([(10, 17), (5, 9), (3, 5)], (16, 32, 64), strict=True)]
 
@@ -233,8 +232,8 @@ def test_stacked_convolutions_are_independent_ones(repeated: int, monkeypatch: p
 
 
 @TRUNKS_OF_EACH_KIND
-def test_train_mode_moves_every_statistic_once_per_call(make):
-    graph, params, stats = nnx.split(drawn(make), nnx.Param, nnx.BatchStat)
+def test_train_mode_moves_every_statistic_once_per_call(kind: type[nnx.Module], config: Any):
+    graph, params, stats = nnx.split(drawn(kind, config), nnx.Param, nnx.BatchStat)
 
     @jax.jit
     def one_call_for_each(stats, batches):
@@ -272,12 +271,12 @@ def assert_gradient_is_slope(module: nnx.Module, output: Callable[[Any], jax.Arr
 
 
 @TRUNKS_OF_EACH_KIND
-def test_gradient_of_a_trunk_in_train_mode_is_its_slope(make):
-    assert_gradient_is_slope(drawn(make), lambda trunk: trunk(image(), train=True)[-1])
+def test_gradient_of_a_trunk_in_train_mode_is_its_slope(kind: type[nnx.Module], config: Any):
+    assert_gradient_is_slope(drawn(kind, config), lambda trunk: trunk(image(), train=True)[-1])
 
 
 def test_gradient_of_the_heads_is_their_slope():
-    heads = drawn(lambda: StyleHeads(3, 8, 8, 2, rngs=nnx.Rngs(0)))
+    heads = drawn(StyleHeads, 3, 8, 8, 2)
     assert_gradient_is_slope(heads, lambda heads: heads(image(2, 4, 4, 8)))
 
 

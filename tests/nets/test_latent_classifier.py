@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.checkpoints.modules import flat_arrays, structure
 from restyle_jax.convert.tables import editing
 from restyle_jax.nets.latent_classifier import CELEBA_ATTRIBUTES, LatentClassifier, LatentClassifierConfig, Reading
 from tests import networks, recipe
@@ -26,12 +26,12 @@ def official_weights() -> dict[str, np.ndarray]:
 def official(dtype: jax.typing.DTypeLike = jnp.float32) -> LatentClassifier:
     """The network of the goldens."""
     config, table = LatentClassifierConfig(18), editing.latent_classifier(2, 40)
-    return networks.filled(lambda: LatentClassifier(config, dtype=dtype, rngs=nnx.Rngs(0)), table, official_weights())
+    return networks.filled(structure(LatentClassifier, config, dtype=dtype), table, official_weights())
 
 
 def network(config: LatentClassifierConfig = TINY, dtype: jax.typing.DTypeLike = jnp.float32) -> LatentClassifier:
     """With random weights, of which logits of some units come."""
-    net = networks.random(lambda: LatentClassifier(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    net = networks.random(LatentClassifier, config, dtype=dtype)
     for layer in (*net.layers, net.embed):
         layer.kernel[...] = layer.kernel[...] / np.float32(np.sqrt(layer.kernel.shape[-2]))
     return net

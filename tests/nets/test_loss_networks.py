@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.nets.face import FaceNetwork
 from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.moco import MoCoNetwork
@@ -17,7 +18,7 @@ from tests import networks
 
 
 def lpips(dtype: jax.typing.DTypeLike = jnp.float32) -> LPIPS:
-    module = networks.random(lambda: LPIPS("alex", dtype=dtype, rngs=nnx.Rngs(0)))
+    module = networks.random(LPIPS, "alex", dtype=dtype)
     for weights in module.weights:
         weights[...] = jnp.abs(weights[...])
     return module
@@ -77,7 +78,7 @@ def embed(net: FaceNetwork | MoCoNetwork, x: jax.Array) -> jax.Array:
 
 
 def test_face_network_sees_the_crop_only():
-    net = networks.random(lambda: FaceNetwork(IRSEConfig((1, 1, 1, 1), width=16), rngs=nnx.Rngs(0)))
+    net = networks.random(FaceNetwork, IRSEConfig((1, 1, 1, 1), width=16))
     x = pictures(2, 256, 256)
     found = networks.apply(net, embed, x)
     assert found.shape == (2, 128)
@@ -90,7 +91,7 @@ def test_face_network_sees_the_crop_only():
 
 
 def test_moco_network_takes_any_size():
-    net = networks.random(lambda: MoCoNetwork(ResNetConfig((1, 1, 1, 1), True, 3, 8, True), rngs=nnx.Rngs(0)))
+    net = networks.random(MoCoNetwork, ResNetConfig((1, 1, 1, 1), True, 3, 8, True))
     found = networks.apply(net, embed, pictures(1, 64, 96))
     assert found.shape == (1, 256)
     np.testing.assert_allclose(jnp.linalg.norm(found, axis=-1), 1, rtol=1e-5)
@@ -105,9 +106,9 @@ def test_wrong_input_is_named():
         lpips()(pictures(1, 16, 64), pictures(1, 16, 64))
     with pytest.raises(ValueError, match="no LPIPS with the network 'resnet', expected one of alex, vgg, squeeze"):
         LPIPS("resnet", rngs=nnx.Rngs(0))  # pyright: ignore[reportArgumentType]
-    face = nnx.eval_shape(lambda: FaceNetwork(rngs=nnx.Rngs(0)))
+    face = structure(FaceNetwork)
     with pytest.raises(ValueError, match=r"shape \(1, 192, 256, 3\), expected \[B, 256, 256, 3\]"):
         face(pictures(1, 192, 256))
-    moco = nnx.eval_shape(lambda: MoCoNetwork(rngs=nnx.Rngs(0)))
+    moco = structure(MoCoNetwork)
     with pytest.raises(ValueError, match=r"shape \(64, 64, 3\), expected \[B, H, W, 3\]"):
         moco(pictures(1, 64, 64)[0])

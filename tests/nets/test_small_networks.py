@@ -18,11 +18,11 @@ DISTANCE = PerceptualConfig(16, widths=(8, 16))
 
 
 def identity(config: IdentityConfig = FACE, dtype: Any = jnp.float32) -> IdentityNetwork:
-    return networks.random(lambda: IdentityNetwork(config, dtype=dtype, rngs=networks.nnx.Rngs(0)))
+    return networks.random(IdentityNetwork, config, dtype=dtype)
 
 
 def perceptual(config: PerceptualConfig = DISTANCE, dtype: Any = jnp.float32) -> PerceptualNetwork:
-    found = networks.random(lambda: PerceptualNetwork(config, dtype=dtype, rngs=networks.nnx.Rngs(0)))
+    found = networks.random(PerceptualNetwork, config, dtype=dtype)
     for part in found.weights:
         part[...] = jnp.abs(part[...])
     return found

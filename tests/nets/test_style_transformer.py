@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 from tests import networks, recipe
 
@@ -17,7 +18,7 @@ TINY = StyleTransformerConfig(6, trunk="resnet18", style_dim=32, width=8, tokens
 
 def make(dtype: jax.typing.DTypeLike = jnp.float32, **fields: Any) -> StyleTransformer:
     config = dataclasses.replace(TINY, **fields)
-    return networks.random(lambda: StyleTransformer(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    return networks.random(StyleTransformer, config, dtype=dtype)
 
 
 def encode(encoder: StyleTransformer, x: jax.Array) -> jax.Array:
@@ -48,14 +49,14 @@ def test_styles():
 def test_sizes(trunk: Any):
     config = StyleTransformerConfig(14, trunk=trunk, style_dim=64, width=16)
     x = jax.ShapeDtypeStruct((2, 192, 256, 3), jnp.float32)
-    encoder = nnx.eval_shape(lambda: StyleTransformer(config, rngs=nnx.Rngs(0)))
+    encoder = structure(StyleTransformer, config)
     assert encoder.tokens.shape == (14, 64)
     memories = jax.eval_shape(lambda x: StyleTransformer(config, rngs=nnx.Rngs(0)).memories(x), x)
     assert [memory.shape for memory in memories] == [(2, count, 64) for count in (192, 768, 3072)]
 
 
 def test_bad_input():
-    encoder = nnx.eval_shape(lambda: StyleTransformer(TINY, rngs=nnx.Rngs(0)))
+    encoder = structure(StyleTransformer, TINY)
     with pytest.raises(ValueError, match="takes 3 channels, but the image has 6"):
         encoder(image(channels=6))
     with pytest.raises(ValueError, match="no progressive stage"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan as tables
 from restyle_jax.nets.style_based import broadcast_styles, mean_w, mix_styles, truncate
 from restyle_jax.nets.stylegan import Generator, GeneratorConfig, Mapping
@@ -28,7 +29,7 @@ def official(name: str, config: GeneratorConfig, **dtype: jax.typing.DTypeLike) 
     source = recipe.build(networks.manifest(f"stylegan1/{name}"))
     rows = tables.genforce if "genforce" in name else tables.idinvert
     table = rows(config.channels, config.mapping_layers, conditional=config.label_dim > 0)
-    generator = networks.filled(lambda: Generator(config, **dtype, rngs=nnx.Rngs(0)), table, source)
+    generator = networks.filled(structure(Generator, config, **dtype), table, source)
     return generator, jnp.asarray(source["truncation.w_avg"]).reshape(-1, config.w_dim)
 
 
@@ -71,7 +72,7 @@ def test_parity_with_genforce_in_float64():
 
 def small(dtype: jax.typing.DTypeLike = jnp.float32, **fields) -> Generator:
     config = GeneratorConfig.nvlabs(8, 64, 16, z_dim=24, w_dim=32, mapping_layers=3, mapping_width=20, **fields)
-    return networks.random(lambda: Generator(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    return networks.random(Generator, config, dtype=dtype)
 
 
 def random_w(generator: Generator, seed: int = 1) -> jax.Array:
@@ -83,7 +84,7 @@ def test_parameter_counts():
     """The counts of the public models (with every layer to RGB, without noise maps)."""
     for resolution, count in ((256, 26_086_229), (1024, 26_219_627)):
         config = GeneratorConfig.nvlabs(resolution)
-        state = nnx.state(nnx.eval_shape(lambda config=config: Generator(config, rngs=nnx.Rngs(0))), nnx.Param)
+        state = nnx.state(structure(Generator, config), nnx.Param)
         assert sum(leaf.size for leaf in jax.tree.leaves(state)) == count
 
 

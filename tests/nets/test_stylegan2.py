@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan2 as table
 from restyle_jax.nets.style_based import broadcast_styles, channel_widths, mean_w, mix_styles, truncate
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
@@ -21,9 +22,7 @@ BOUND = 5e-5  # float32's own floor is 5e-6, by the same reference rerun in floa
 def official(name: str, resolution: int) -> Generator:
     config = GeneratorConfig.rosinality(resolution)
     rows = table.generator(len(config.channels), config.mapping_layers)
-    return networks.filled(
-        lambda: Generator(config, rngs=nnx.Rngs(0)), rows, recipe.build(networks.manifest(f"sg2_generator/{name}"))
-    )
+    return networks.filled(structure(Generator, config), rows, recipe.build(networks.manifest(f"sg2_generator/{name}")))
 
 
 def _synthesis(net: Generator, w: jax.Array, noise="const"):
@@ -70,7 +69,7 @@ def test_parity_with_official_code(name: str, resolution: int):
 
 def small(resolution: int = 32, **fields) -> Generator:
     config = GeneratorConfig(resolution, channel_widths(resolution, 512, 16), z_dim=24, w_dim=32, **fields)
-    return networks.random(lambda: Generator(config, rngs=nnx.Rngs(0)))
+    return networks.random(Generator, config)
 
 
 def synthesise(generator: Generator, w: jax.Array, *noise) -> jax.Array:
@@ -86,7 +85,7 @@ def test_parameter_counts():
     """The counts of the public models, noise maps left out."""
     for resolution, multiplier, count in ((256, 2, 30_034_338), (1024, 2, 30_370_060), (1024, 1, 24_900_764)):
         config = GeneratorConfig.rosinality(resolution, multiplier)
-        state = nnx.state(nnx.eval_shape(lambda config=config: Generator(config, rngs=nnx.Rngs(0))), nnx.Param)
+        state = nnx.state(structure(Generator, config), nnx.Param)
         assert sum(leaf.size for leaf in jax.tree.leaves(state)) == count
 
 
@@ -164,9 +163,7 @@ def test_every_size_and_width(resolution: int, widths: dict):
     )
     assert shapes.shape == (1, resolution, resolution, 3) and config.num_styles == 2 * resolution.bit_length() - 4
     if max(config.channels) <= 256:
-        image = synthesise(
-            networks.random(lambda: Generator(config, rngs=nnx.Rngs(0))), jnp.ones((1, config.num_styles, 16))
-        )
+        image = synthesise(networks.random(Generator, config), jnp.ones((1, config.num_styles, 16)))
         assert np.isfinite(image).all() and image.std() > 0
 
 
@@ -227,7 +224,7 @@ def test_gradient_equals_finite_differences():
 
 def test_bfloat16_stays_near_float32():
     generator = small()
-    low = networks.random(lambda: Generator(generator.config, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+    low = networks.random(Generator, generator.config, dtype=jnp.bfloat16)
     w = random_w(generator)
     image, rounded = synthesise(generator, w), synthesise(low, w)
     assert rounded.dtype == jnp.float32

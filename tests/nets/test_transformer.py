@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.checkpoints.modules import flat_arrays, structure
 from restyle_jax.convert import engine
 from restyle_jax.convert.tables import style_transformer as tables
 from restyle_jax.nets.transformer import DecoderLayer, DecoderLayerConfig, attention_weights, dropout
@@ -23,7 +23,7 @@ def tokens(name: str, count: int) -> jax.Array:
 
 
 def small(config: DecoderLayerConfig = SMALL, dtype: jax.typing.DTypeLike = jnp.float32) -> DecoderLayer:
-    return networks.random(lambda: DecoderLayer(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    return networks.random(DecoderLayer, config, dtype=dtype)
 
 
 def decode(layer: DecoderLayer, *arguments: jax.Array) -> jax.Array:
@@ -49,7 +49,7 @@ def test_parity_with_torch(norm_first: bool):
     name = "style_transformer/decoder_layer" + ("_prenorm" if norm_first else "")
     config = DecoderLayerConfig(norm_first=norm_first)
     source = recipe.build(networks.manifest(name))
-    layer = networks.filled(lambda: DecoderLayer(config, rngs=nnx.Rngs(0)), tables.decoder_layer(), source)
+    layer = networks.filled(structure(DecoderLayer, config), tables.decoder_layer(), source)
     arguments = (tokens("tgt", 18), tokens("mem", 64))
 
     found = networks.apply(layer, decode, *arguments)

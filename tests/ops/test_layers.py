@@ -47,7 +47,7 @@ def test_modulated_convolution_equals_one_kernel_per_sample(up: bool):
 def test_compiled_gradients_equal_those_of_single_operations():
     """XLA may compute the operand of an activation twice with different rounding; the gradient must not depend on it."""
     config = GeneratorConfig(16, (8, 8, 8), z_dim=32, w_dim=32, mapping_layers=1, conv_clamp=2.0)
-    synthesis = networks.random(lambda: Generator(config, rngs=nnx.Rngs(0))).synthesis
+    synthesis = networks.random(Generator, config).synthesis
     w = 0.3 * jax.random.normal(jax.random.key(1), (2, 6, 32))
     slope = jax.grad(lambda w: jnp.sum(jnp.square(synthesis(w))))
     single, compiled = slope(w), jax.jit(slope)(w)

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 import restyle_jax as rs
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import nvlabs
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.style_based import broadcast_styles, truncate
@@ -39,7 +39,7 @@ def test_generator(name: str):
         conv_clamp=synthesis.get("conv_clamp"),
     )
     table = nvlabs.generator(BLOCKS, config.mapping_layers, conditional=config.label_dim > 0)
-    generator = networks.filled(lambda: Generator(config, rngs=nnx.Rngs(0)), table, source)
+    generator = networks.filled(structure(Generator, config), table, source)
     z = networks.latent(f"nv_{name}/z", (4, config.z_dim))
     labels = one_hot(4, config.label_dim)
     codes = broadcast_styles(generator.mapping(z, labels), config.num_styles)
@@ -73,8 +73,7 @@ def test_discriminator(name: str):
         conv_clamp=arguments["conv_clamp"],
     )
     table = nvlabs.discriminator(BLOCKS - 1, config.mapping_layers, conditional=config.label_dim > 0)
-    make = lambda: Discriminator(config, rngs=nnx.Rngs(0))  # noqa: E731
-    discriminator = networks.filled(make, table, recipe.build(manifest))
+    discriminator = networks.filled(structure(Discriminator, config), table, recipe.build(manifest))
     x = jnp.asarray(networks.nhwc(recipe.image(f"nv_{name}/x", 8, 3, 64, 64)))
     labels = one_hot(4, config.label_dim)
     labels = None if labels is None else jnp.tile(labels, (2, 1))

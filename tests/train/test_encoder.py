@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
 import restyle_jax as rs
 from experiments.benchmarks.planned import shapes
@@ -35,8 +34,8 @@ def small(config: EncoderTraining):
     encoder = EncoderConfig(config.head, "resnet18", STYLES, config.in_channels, style_dim=DIM, width=4, head_convs=1)
     generator = GeneratorConfig(16, (8, 8, 8), z_dim=DIM, w_dim=DIM, mapping_layers=2)
     model = Model(
-        encoder=networks.random(lambda: Encoder(encoder, rngs=nnx.Rngs(0))),
-        generator=networks.random(lambda: Generator(generator, rngs=nnx.Rngs(0))),
+        encoder=networks.random(Encoder, encoder),
+        generator=networks.random(Generator, generator),
         w_avg=0.3 * jax.random.normal(jax.random.key(1), (STYLES, DIM)),
         geometry=config.geometry,
     )

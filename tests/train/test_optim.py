@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from restyle_jax.checkpoints import sizes
+from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert import engine
 from restyle_jax.nets.encoders import Encoder, EncoderConfig, offsets_to_styles
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
@@ -26,8 +27,7 @@ BACKBONE = EncoderConfig("progressive", "resnet18", 4, style_dim=64, width=8, he
 
 def parameters(module: type[nnx.Module], config: Any) -> Any:
     """The parameters of a network, as shapes."""
-    make: Any = module
-    return nnx.split(nnx.eval_shape(lambda: make(config, rngs=nnx.Rngs(0))), nnx.Param, ...)[1]
+    return nnx.split(structure(module, config), nnx.Param, ...)[1]
 
 
 def draw(shapes: Any, seed: int) -> Any:
@@ -213,7 +213,7 @@ def test_flags_that_do_not_fit_are_refused():
 
 def test_head_activity_agrees_with_the_gradients_of_an_encoder():
     """Active is what has a gradient: the others' are exactly zero. One compilation serves every stage."""
-    graph, params, rest = nnx.split(networks.random(lambda: Encoder(FPN, rngs=nnx.Rngs(0))), nnx.Param, ...)
+    graph, params, rest = nnx.split(networks.random(Encoder, FPN), nnx.Param, ...)
     trunk = {"trunk": params.pop("trunk")}
     features = [latent(f"activity/{size}", (1, size, size, 256 // size)) for size in (8, 4, 2)]
     compiled = []

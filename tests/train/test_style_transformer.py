@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 import restyle_jax as rs
 from restyle_jax.checkpoints.modules import flat_arrays
@@ -45,7 +44,7 @@ def test_a_new_encoder_starts_from_the_mapping_network_of_the_generator():
 def test_training(tmp_path: Path):
     start = rs.load(tiny.checkpoint(encoder=False))
     narrow = StyleTransformerConfig(6, 6, "resnet18", tiny.STYLE_DIM, width=8, mapping_layers=2, hidden=64)
-    encoder = networks.random(lambda: StyleTransformer(narrow, rngs=nnx.Rngs(0)))
+    encoder = networks.random(StyleTransformer, narrow)
     rs.save(dataclasses.replace(start, encoder=encoder), tmp_path / "start")
     task = encoder_task(dataclasses.replace(CONFIG, checkpoint=tmp_path / "start"))
     first = task.init(jax.random.key(0))
