@@ -10,7 +10,8 @@ from typing import Any
 
 # A small program is computed in no time, but compiled for seconds. Tests, and the processes that they start, do without LLVM's
 # optimisations, without the slower of XLA's two generators of code, and without cutting programs into parts. Those named
-# test_parity..., and those in OPTIMISED, compare numbers with other code or compute for long: they run what users run.
+# test_parity..., and those in OPTIMISED, compare numbers with other code, compute for long, or ask what optimisations do to
+# numbers: they run what users run.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 # XLA ends the process for a flag that it does not know, and that of jaxlib 0.11 has one generator only.
 os.environ["XLA_FLAGS"] = "--xla_cpu_parallel_codegen_split_count=1" + (
@@ -38,8 +39,8 @@ if "use_fusion_emitters" in os.environ["XLA_FLAGS"]:
 OPTIMISED = (
     "checkpoints/test_load.py",  # averages of 100,000 codes
     "jobs/test_evaluate_folder.py",
-    "losses",
-    "ops",
+    "losses/test_parity.py",
+    "ops/test_layers.py::test_compiled_gradients_equal_those_of_single_operations",
     "parity",
     "train/test_coach.py",
 )
@@ -69,7 +70,7 @@ def module(item: pytest.Item) -> str:
 
 
 def optimised(item: pytest.Item) -> bool:
-    return item.name.startswith("test_parity") or module(item).startswith(OPTIMISED)
+    return item.name.startswith("test_parity") or f"{module(item)}::{item.name}".startswith(OPTIMISED)
 
 
 def usual_options(*arguments: Any, **options: Any) -> Any:
