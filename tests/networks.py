@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert import engine
+from restyle_jax.nets.structure import structure
 from tests import recipe
 
 GOLDEN = Path(__file__).parent / "golden"

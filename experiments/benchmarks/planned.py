@@ -27,6 +27,7 @@ from experiments.benchmarks.measure import markdown
 from restyle_jax.nets.face import PICTURE, FaceNetwork
 from restyle_jax.nets.image_encoders import make_encoder
 from restyle_jax.nets.perceptual import LPIPS
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
@@ -78,18 +79,13 @@ def training_config(size: int, **fields: Any) -> EncoderTraining:
 
 def shapes(config: EncoderTraining, sizes: GeneratorConfig) -> tuple[EncoderTrainer, Any, Any]:
     """The trainer of a configuration, and the shapes of its state and its frozen arrays."""
-
-    def network(make: Any) -> Any:
-        return nnx.eval_shape(lambda: make(nnx.Rngs(0)))
-
     heads = config.encoder(sizes.num_styles, sizes.w_dim, sizes.mapping_layers)
-    graph, params, stats = nnx.split(
-        network(lambda rngs: make_encoder(heads, dtype=config.dtype, rngs=rngs)), nnx.Param, nnx.BatchStat
-    )
-    generator, rest = nnx.split(network(lambda rngs: Generator(sizes, dtype=config.dtype, rngs=rngs)))
-    judges = {"lpips": network(lambda rngs: LPIPS(config.lpips_net, rngs=rngs))}
+    graph, params, stats = nnx.split(structure(make_encoder, heads, dtype=config.dtype), nnx.Param, nnx.BatchStat)
+    generator: nnx.GraphDef[Any]
+    generator, rest = nnx.split(structure(Generator, sizes, dtype=config.dtype))
+    judges: dict[str, Any] = {"lpips": structure(LPIPS, config.lpips_net)}
     if config.identity:
-        judges["identity"] = network(lambda rngs: FaceNetwork(rngs=rngs))
+        judges["identity"] = structure(FaceNetwork)
     objective, losses = Objective.of(config, judges)
     optimizer = optim.build(config)
     trainer = EncoderTrainer(config, heads, sizes.z_dim, graph, generator, None, objective, optimizer)

@@ -1,8 +1,6 @@
 """Between network modules and flat dicts of arrays."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -18,6 +16,7 @@ from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwork
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 
 # The network that each config describes.
@@ -35,19 +34,6 @@ NETWORKS: dict[type, Any] = {
 }
 
 M = TypeVar("M", bound=nnx.Module)
-
-
-class _OneKey:
-    """What networks ask of `nnx.Rngs`, for when nothing is drawn: to count in an array takes longer to trace than a network."""
-
-    def params(self) -> jax.Array:
-        return jax.random.key(0)
-
-
-@functools.lru_cache
-def structure(kind: Callable[..., M], *sizes: Any, **options: Any) -> M:
-    """The network `kind(*sizes, **options)` with shapes and dtypes in place of its arrays. Not to be changed: it is kept."""
-    return nnx.eval_shape(lambda: kind(*sizes, **options, rngs=_OneKey()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from flax import nnx
 
 from restyle_jax.nets.perceptual import PerceptualDistance
 from restyle_jax.nets.small_trunk import SmallTrunk, check_sizes
+from restyle_jax.nets.structure import structure
 from restyle_jax.ops.normalization import unit_norm
 
 
@@ -56,7 +57,7 @@ def on_trunk(network: SmallTrunk, weights: np.ndarray) -> PerceptualNetwork:
     if weights.shape != (sum(widths),) or not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError(f"weights of shape {weights.shape}: expected {sum(widths)} numbers of 0 or more")
     config = PerceptualConfig(network.size, widths)
-    found = nnx.eval_shape(lambda: PerceptualNetwork(config, rngs=nnx.Rngs(0)))
+    found = structure(PerceptualNetwork, config)
     found.trunk.input_layer, found.trunk.blocks, found.trunk.norm = network.input_layer, network.blocks, network.norm
     parts = np.split(np.asarray(weights, np.float32), np.cumsum(widths)[:-1])
     found.weights = nnx.List([nnx.Param(jnp.array(part)) for part in parts])

@@ -13,8 +13,8 @@ import optax
 from flax import nnx
 
 from restyle_jax.checkpoints.attributes import save_attributes
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.nets.attributes import AttributeConfig, AttributeNetwork, Attributes
+from restyle_jax.nets.structure import structure
 from restyle_jax.train import descent
 from restyle_jax.train.attribute_config import AttributeTraining
 from restyle_jax.train.task import Batch, Frozen, Sheet, State, Task

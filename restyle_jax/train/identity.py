@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from restyle_jax.checkpoints.auxiliary import save_identity
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.nets.identity import IdentityConfig, IdentityNetwork
+from restyle_jax.nets.structure import structure
 from restyle_jax.train import descent
 from restyle_jax.train.identity_config import IdentityTraining
 from restyle_jax.train.task import Batch, Frozen, Sheet, State, Task

@@ -14,9 +14,9 @@ import optax
 from flax import nnx
 
 from restyle_jax.checkpoints.latent_classifier import save_classifier
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.metrics.classification import quality
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
+from restyle_jax.nets.structure import structure
 from restyle_jax.train.code_config import LatentClassifierTraining
 from restyle_jax.train.descent import Descent
 from restyle_jax.train.task import Batch, Frozen, State, Task

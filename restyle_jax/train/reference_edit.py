@@ -9,10 +9,10 @@ import optax
 from flax import nnx
 
 from restyle_jax.checkpoints.edit_transformer import save_editor
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.losses.editing import reference_losses
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier
+from restyle_jax.nets.structure import structure
 from restyle_jax.train.code_config import ReferenceEditTraining
 from restyle_jax.train.descent import Descent
 from restyle_jax.train.task import Batch, Frozen, State, Task

@@ -10,10 +10,10 @@ import numpy as np
 from flax import nnx
 
 from restyle_jax import checkpoints
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.train.programs import SHOWN
 from restyle_jax.train.stylegan import REGULARISERS, TRUNCATIONS, StyleGANTrainer

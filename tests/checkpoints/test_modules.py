@@ -1,13 +1,13 @@
-"""Descriptions of networks: the same as those of networks with arrays, kept, and left alone."""
+"""Descriptions of networks are those of networks with arrays."""
 
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import NETWORKS, Blueprint, flat_arrays, structure
+from restyle_jax.checkpoints.modules import NETWORKS, Blueprint
 from restyle_jax.nets import stylegan, stylegan2
 from restyle_jax.nets.attributes import AttributeConfig
 from restyle_jax.nets.discriminators import DiscriminatorConfig
@@ -48,18 +48,13 @@ def test_a_description_is_that_of_the_network(config: Any):
     ]
 
 
-def test_a_description_is_kept_and_left_alone():
-    config = CONFIGS[1]
-    assert structure(stylegan2.Generator, config) is structure(stylegan2.Generator, config)
-    filled = []
-    for value in (1, 2):
-        targets = Blueprint.of(stylegan2.Generator, config).targets
-        assert all(isinstance(target, jax.ShapeDtypeStruct) for target in targets.values())
-        arrays = {name: np.full(target.shape, value, target.dtype) for name, target in targets.items()}
-        filled.append(Blueprint.of(stylegan2.Generator, config).fill(arrays))
-        assert not arrays
-    for value, network in zip((1, 2), filled, strict=True):
-        assert all((array == value).all() for array in flat_arrays(network).values())
+def test_types_are_those_of_the_moment():
+    """Not those of a float64 computation before."""
+    kind, config = stylegan2.Generator, CONFIGS[1]
+    with jax.enable_x64(True):
+        wide = Blueprint.of(kind, config)
+    assert jnp.dtype("float64") in {target.dtype for target in wide.targets.values()}
+    assert {target.dtype for target in Blueprint.of(kind, config).targets.values()} == {jnp.dtype("float32")}
 
 
 def test_sizes_that_make_no_network():

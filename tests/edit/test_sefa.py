@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan2 as table
 from restyle_jax.edit import sefa
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from tests import networks, recipe
 from tests.edit.generators import stylegan2_of, stylegan_of

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.engine import Constant, prefixed
 from restyle_jax.convert.tables import perceptual as tables
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.face import IRSE50, FaceNetwork
 from restyle_jax.nets.moco import RESNET50, MoCoNetwork
 from restyle_jax.nets.perceptual import LPIPS, MEAN, STD, NetName
+from restyle_jax.nets.structure import structure
 from tests import networks, recipe
 
 

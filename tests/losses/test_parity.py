@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.losses.latent import w_norm
 from restyle_jax.losses.similarity import cosine_similarity, feature_distance
 from restyle_jax.nets import face as face_module
 from restyle_jax.nets.face import FaceNetwork
 from restyle_jax.nets.moco import INPUT, MoCoNetwork
 from restyle_jax.nets.perceptual import LPIPS, NetName
+from restyle_jax.nets.structure import structure
 from restyle_jax.ops.pooling import nearest
 from tests import networks, recipe
 from tests.losses import golden_networks

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan2 as table
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig, minibatch_stddev
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.style_based import channel_widths
 from tests import networks, recipe
 from tests.networks import nchw, nhwc

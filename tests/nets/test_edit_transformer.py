@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import editing
 from restyle_jax.losses.editing import reference_losses
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier
+from restyle_jax.nets.structure import structure
 from tests import networks, recipe
 from tests.nets.test_latent_classifier import codes, network, official
 

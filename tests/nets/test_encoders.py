@@ -10,13 +10,13 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.checkpoints.sizes import encoder_table
 from restyle_jax.convert.tables.encoders import heads as heads_table
 from restyle_jax.nets import style_heads
 from restyle_jax.nets.encoders import HEADS, OFFICIAL, Encoder, EncoderConfig, head_convs
 from restyle_jax.nets.irse import IRSE, IRSEConfig
 from restyle_jax.nets.resnet import ResNet, ResNetConfig
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.style_heads import StackedConv, StyleHeads
 from restyle_jax.nets.trunks import TRUNKS, resize_align_corners
 from restyle_jax.train.config import EncoderTraining

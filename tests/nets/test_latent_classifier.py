@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import flat_arrays, structure
+from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.convert.tables import editing
 from restyle_jax.nets.latent_classifier import CELEBA_ATTRIBUTES, LatentClassifier, LatentClassifierConfig, Reading
+from restyle_jax.nets.structure import structure
 from tests import networks, recipe
 
 TINY = LatentClassifierConfig(4, 8, ("smile", "hat", "age"), (24, 16), 6)

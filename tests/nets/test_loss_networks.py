@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.nets.face import FaceNetwork
 from restyle_jax.nets.irse import IRSEConfig
 from restyle_jax.nets.moco import MoCoNetwork
 from restyle_jax.nets.perceptual import LPIPS
 from restyle_jax.nets.resnet import ResNetConfig
+from restyle_jax.nets.structure import structure
 from restyle_jax.ops.normalization import unit_norm
 from restyle_jax.ops.pooling import nearest
 from tests import networks

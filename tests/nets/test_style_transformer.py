@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 from tests import networks, recipe
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import stylegan as tables
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.style_based import broadcast_styles, mean_w, mix_styles, truncate
 from restyle_jax.nets.stylegan import Generator, GeneratorConfig, Mapping
 from tests import networks, recipe

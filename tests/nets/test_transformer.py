@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from restyle_jax.checkpoints.modules import flat_arrays, structure
+from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.convert import engine
 from restyle_jax.convert.tables import style_transformer as tables
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.transformer import DecoderLayer, DecoderLayerConfig, attention_weights, dropout
 from tests import networks, recipe
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import restyle_jax as rs
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert.tables import nvlabs
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.style_based import broadcast_styles, truncate
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from tests import networks, recipe

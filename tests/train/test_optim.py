@@ -10,9 +10,9 @@ import pytest
 from flax import nnx
 
 from restyle_jax.checkpoints import sizes
-from restyle_jax.checkpoints.modules import structure
 from restyle_jax.convert import engine
 from restyle_jax.nets.encoders import Encoder, EncoderConfig, offsets_to_styles
+from restyle_jax.nets.structure import structure
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.ops.convolution import conv2d
 from restyle_jax.train import optim
