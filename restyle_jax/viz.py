@@ -128,11 +128,9 @@ def change_figure(change: np.ndarray, steps: Sequence[str]) -> np.ndarray:
 def there_and_back(frames: Sequence[np.ndarray], milliseconds: int) -> bytes:
     """An endless GIF that shows N > 1 pictures u8[H, W, 3] forwards and then backwards, each for `milliseconds`.
 
-    All frames share one palette, made of the first, the middle and the last, so that colours that stay do not flicker.
+    Each frame has a palette of its own: between the ends of a morph there may be colours that neither has.
     """
-    sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
-    palette = Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT)
-    shown = [Image.fromarray(frame).quantize(palette=palette) for frame in frames]
+    shown = [Image.fromarray(frame).quantize(256, Image.Quantize.MEDIANCUT) for frame in frames]
     shown += shown[-2:0:-1]
     file = io.BytesIO()
     shown[0].save(file, "GIF", save_all=True, append_images=shown[1:], duration=milliseconds, loop=0)

@@ -102,3 +102,19 @@ def test_an_animation_goes_there_and_back() -> None:
     assert all((frame[:4] == shown[0][:4]).all() for frame in shown)
     order = [int(frame[6, 6, 0]) for frame in shown]
     assert order[:4] == sorted(order[:4]) and order[4:] == [order[2], order[1]]
+
+
+def test_an_animation_has_the_colours_of_each_frame() -> None:
+    """Also those that the ends do not have: a gradient that goes through all hues."""
+    across, down = np.meshgrid(np.arange(64), np.arange(64))
+    shades = [
+        Image.fromarray(
+            np.stack([(across + 16 * i) % 256, across * 0 + 160, 90 + 2 * down], -1).astype(np.uint8), "HSV"
+        )
+        for i in range(12)
+    ]
+    frames = [np.asarray(shade.convert("RGB")) for shade in shades]
+    with Image.open(io.BytesIO(there_and_back(frames, 40))) as gif:
+        shown = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(gif)]
+    for frame, seen in zip(frames, shown[: len(frames)], strict=True):
+        assert np.square(seen - frame).mean() < 20

@@ -90,6 +90,7 @@ DIRECTIONS = (
     "A direction is a step in the space of codes that changes the same thing in every picture. Each row adds a direction to the "
     "code of one picture, with the strengths that are written below."
 )
+ORDER = "What cannot be reconstructed cannot be edited well: here and below, the pictures of smallest error come first."
 LABELS = (
     "A direction is the same for all pictures. Here every picture gets one of its own: a classifier, a network that reads off a "
     "code what is in its picture, says which way from this very code the label of the row becomes likelier. Strengths above 0 lead "
@@ -123,14 +124,16 @@ def _parts(
     parts = []
     if names:
         inverted = studio.invert(names, inputs, options.steps)
-        latents = inverted.latents
         parts += [sections.steps(inverted), sections.change(inverted), sections.error(inverted)]
+        best_first = np.argsort(inverted.errors[:, -1], kind="stable")
+        names, latents = [names[i] for i in best_first], inverted.latents[best_first]
+        shown = [ORDER] if len(names) > 1 else []
     else:
-        latents = studio.truncated(random, sections.PSI_OF_EXAMPLES)
+        shown, latents = [], studio.truncated(random, sections.PSI_OF_EXAMPLES)
         names = [f"seed {seed}" for seed in sections.SEEDS]
     parts += [sections.truncation(studio, random), sections.mixing(studio, random)]
     origin = GIVEN if options.directions else FOUND
-    parts.append(sections.edits(studio, tools.along, "edits", "Edits", [DIRECTIONS, origin], names, latents))
+    parts.append(sections.edits(studio, tools.along, "edits", "Edits", [DIRECTIONS, origin, *shown], names, latents))
     if tools.towards:
         parts.append(sections.edits(studio, tools.towards, "labels", "Edits by a label", LABELS, names, latents))
     if tools.editor and len(names) > 1:

@@ -157,15 +157,15 @@ def edits(
 
 
 def references(studio: Studio, editor: EditTransformer, names: Sequence[str], latents: np.ndarray) -> Section:
-    """The last pictures give the first ones the attribute of the editor. names and latents f32[B, K, w_dim]: of B >= 2 pictures."""
+    """The first pictures get the attribute of the editor from the next ones. names and latents f32[B, K, w_dim]: of B > 1."""
     people, givers = _people(len(names))
     attribute = editor.config.attribute.replace("_", " ")
-    codes = np.concatenate([latents[-givers:], latents[:people]])
-    edited = np.asarray(reference.edit(editor, latents[:people], latents[-givers:]))
+    edited = np.asarray(reference.edit(editor, latents[:people], latents[people : people + givers]))
+    codes = latents[: people + givers]
     pictures = studio.pictures(np.concatenate([codes, edited.reshape(-1, *codes.shape[1:])]))
-    own, made = pictures[givers:], pictures[len(codes) :]
-    rows = [GridRow("", [None, *pictures[:givers]])]
-    rows += [GridRow("", [own[i], *made[i * givers : (i + 1) * givers]]) for i in range(people)]
+    made = pictures[len(codes) :]
+    rows = [GridRow("", [None, *pictures[people : len(codes)]])]
+    rows += [GridRow("", [pictures[i], *made[i * givers : (i + 1) * givers]]) for i in range(people)]
     return Section(
         "references",
         "Edits by a reference",
@@ -185,7 +185,7 @@ def by_reference(count: int) -> int:
 
 
 def _people(count: int) -> tuple[int, int]:
-    """How many of the first pictures are edited, by how many of the last as references."""
+    """How many of the first pictures are edited, by how many of the next as references."""
     givers = min(REFERENCES, count // 2)
     return min(TAKERS, count - givers), givers
 
