@@ -59,7 +59,7 @@ def commands(name: str, workdir: Path) -> Iterator[list[str]]:
     if recipe.program is None:
         made = ["--checkpoint", f"{FAMILY}/stylegan2", "--attributes", f"{FAMILY}/attributes", "--samples", str(SCORED)]
         output = ["--output", f"{run}.npz", "--overwrite", "--batch-size", "100"]
-        yield ["restyle_jax", "directions", "fit", "interfacegan", "--attribute", name, *made, *output]
+        yield ["restyle_jax", "directions", "fit", "interfacegan", "--attribute", recipe.attribute, *made, *output]
         return
     if recipe.program == PERCEPTUAL:
         if not run.exists():
@@ -103,7 +103,7 @@ def ship_direction(name: str, run: Path, target: Path) -> None:
         "accuracy": f"{accuracy['validation']:.3f} on codes of either end held back, {accuracy['between']:.3f} between them",
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_directions([dataclasses.replace(direction, unit=unit)], target)
+    write_directions([dataclasses.replace(direction, name=name, unit=unit)], target)
     target.with_suffix(".md").write_text(markdown(name, facts, {}), encoding="utf-8")
 
 

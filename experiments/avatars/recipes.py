@@ -30,12 +30,13 @@ OF_EDITORS = (
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a model is made. program: what `restyle train` takes, or a script of its own; None for directions. pictures: what it is
-    trained on. limits: a sentence. encodes: whether it reads a prepared data set, while others draw their pictures themselves.
-    reads_codes: whether it is trained on codes of pictures."""
+    trained on. limits: a sentence. attribute: of a direction. encodes: whether it reads a prepared data set, while others draw
+    their pictures themselves. reads_codes: whether it is trained on codes of pictures."""
 
     program: Path | None
     pictures: str
     limits: str
+    attribute: str = ""
     encodes: bool = False
     reads_codes: bool = False
 
@@ -50,11 +51,12 @@ def _network_on_codes(file: str, limits: str) -> Recipe:
     return Recipe(HERE / file, pictures, limits, reads_codes=True)
 
 
-def _direction(what: str) -> Recipe:
+def _direction(what: str, attribute: str) -> Recipe:
     pictures = (
         f"{SCORED} random pictures of avatars64/stylegan2, truncated by 0.7, and what avatars64/attributes says of them"
     )
-    return Recipe(None, pictures, f"Other things that go with {what} in random pictures change a little, too.")
+    limits = f"Other things that go with {what} in random pictures change a little, too."
+    return Recipe(None, pictures, limits, attribute)
 
 
 PERCEPTUAL = HERE / "perceptual.py"
@@ -76,6 +78,7 @@ RECIPES = {
     "perceptual": Recipe(PERCEPTUAL, f"10000 {DRAWN}, and distortions of known order", OF_NETWORKS),
     "classifier": _network_on_codes("latent_classifier.py", OF_CLASSIFIERS),
     "editor-hair": _network_on_codes("reference_edit.py", OF_EDITORS),
-    "smile": _direction("a smile"),
-    "yaw": _direction("turning"),
+    "smile": _direction("a smile", "smile"),
+    "yaw": _direction("turning", "yaw"),
+    "black-hair": _direction("black hair", "hair_colour=black"),
 }

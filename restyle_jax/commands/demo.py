@@ -15,8 +15,8 @@ Writes DIR/index.html, one file with all pictures inside, which needs no network
   truncation and style mixing of random pictures; edits; a morph between two inversions.
 
 Without --checkpoint it shows what the models do that are part of this software: they invert
-drawn faces, and edit smiles and the turning of heads, labels such as glasses, and the colour of
-hair as in another picture. Without --input it inverts drawn faces, too; a checkpoint for photos
+drawn faces, turn heads and darken hair, edit labels such as glasses, and take the colour of hair
+from another picture. Without --input it inverts drawn faces, too; a checkpoint for photos
 needs photos. Other checkpoints are edited along --direction, or else along the principal
 components of random codes. For a checkpoint without encoder what needs inversions is left out.
 An earlier page in DIR is replaced.
@@ -39,7 +39,7 @@ SHIPPED = ("avatars64/restyle-e4e", "avatars64/restyle-psp", "avatars64/psp")
 SHIPPED_CLASSIFIER = "avatars64/classifier"
 SHIPPED_LABELS = ("skin_tone", "glasses_tinted", "hair_style_long")  # what the generator draws clearly
 SHIPPED_EDITOR = "avatars64/editor-hair"
-SHIPPED_DIRECTIONS = ("avatars64/smile", "avatars64/yaw")
+SHIPPED_DIRECTIONS = ("avatars64/yaw", "avatars64/black-hair")
 
 
 def add_demo(commands: Any) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from restyle_jax import checkpoints
+from restyle_jax import checkpoints, zoo
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit import ganspace, interfacegan, sefa, stylespace
@@ -163,7 +163,7 @@ def fit_directions(fit: Fit, method: Method) -> list[Direction]:
         raise CheckpointError(f"{fit.checkpoint}: no directions can be found: {error}.") from error
     if not found:
         raise CheckpointError(f"{fit.checkpoint}: no direction changes the attribute.")
-    settings = {"checkpoint": str(fit.checkpoint), "seed": fit.seed, **_settings(method)}
+    settings = {"checkpoint": zoo.label(fit.checkpoint), "seed": fit.seed, **_settings(method)}
     noted = [_noted(direction, settings=settings) for direction in found]
     write_directions(noted, fit.output)
     return noted
@@ -179,7 +179,7 @@ def _settings(method: Method) -> dict[str, object]:
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value
+    return zoo.label(value) if isinstance(value, Path) else value
 
 
 def _noted(direction: Direction, **notes: object) -> Direction:

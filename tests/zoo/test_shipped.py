@@ -123,7 +123,7 @@ def test_the_editor_takes_the_hair_colour_over(codes: np.ndarray):
     assert (taken == wanted[24:]).mean() > 0.7 > 0.4 > (wanted[:24, None] == wanted[24:]).mean()
 
 
-@pytest.mark.parametrize("name", ["smile", "yaw"])
+@pytest.mark.parametrize("name", ["smile", "yaw", "black-hair"])
 def test_directions_by_name(name: str):
     (direction,) = read_directions(f"{FAMILY}/{name}")
     assert (direction.name, direction.space, direction.vector.shape) == (name, "W", (128,))
