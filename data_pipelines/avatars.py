@@ -158,11 +158,20 @@ class KeptAvatars(AvatarSource):
     """The same, all drawn at the start by all cores and kept in memory (12 kB for each picture of 64 px).
 
     pictures: uint8[count, resolution, resolution, 3].
+
+    Raises:
+      ValueError: they do not fit into memory, or see `AvatarSource`.
     """
 
     def __init__(self, split: Literal["train", "test"], count: int, resolution: int, style: Style = "painted") -> None:
         super().__init__(split, count, resolution, style)
-        self.pictures = draw_all(self)
+        try:
+            self.pictures = draw_all(self)
+        except MemoryError as error:
+            needed = f"{count * resolution**2 * 3 / 1e9:.0f} GB"
+            raise ValueError(
+                f"{count} pictures of {resolution} px: need {needed} of memory, more than there is; draw fewer"
+            ) from error
 
     def open(self, index: int) -> tuple[Image.Image, Image.Image]:
         """See `source.Source`."""

@@ -1,12 +1,12 @@
 """Codes of inverted photos as training data: the `latents.npz` of `restyle invert`, all in memory."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from data_pipelines.npz import UNREADABLE, finite_in_float32, load
 
 Arrays = dict[str, np.ndarray]
 
@@ -39,13 +39,13 @@ def read_codes(path: Path) -> Codes:
       DataError: the file cannot be read, is something else, has fewer than two codes, or they differ in shape or are not finite.
     """
     try:
-        file = np.load(path, allow_pickle=False)
+        file = load(path)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise _unfit(path, "a single array")
         with file:
             names = tuple(sorted(file.files))
-            values = [_last(path, name, file[name]) for name in names]
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+            values = [_last(path, name, np.asarray(file[name])) for name in names]
+    except UNREADABLE as error:
         raise _unfit(path, f"something unreadable ({getattr(error, 'strerror', None) or error})") from error
     if len(names) < 2:
         raise _unfit(path, f"{len(names)} codes", "two at least")
@@ -58,7 +58,7 @@ def read_codes(path: Path) -> Codes:
 def _last(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim != 3 or not len(array) or array.dtype.kind != "f":
         raise _unfit(path, f"{array.dtype}{list(array.shape)} for {name}", "arrays of numbers [steps, K, D]")
-    if not np.isfinite(array[-1]).all():
+    if not finite_in_float32(array[-1]):
         raise _unfit(path, f"numbers that are not finite for {name}", "finite codes")
     return array[-1].astype(np.float32)
 
@@ -110,6 +110,7 @@ class PairBatches:
     def __init__(self, codes: Codes, batch_size: int, process: int = 0, processes: int = 1) -> None:
         self._codes, self._batch_size = codes, batch_size
         self._rows = slice(process * batch_size // processes, (process + 1) * batch_size // processes)
+        self.unreadable: list[tuple[str, str]] = []  # which pictures may have
 
     def __iter__(self) -> Iterator[Arrays]:
         values, count = self._codes.values, len(self._codes.names)

@@ -1,15 +1,17 @@
 """Photos from files and folders: listing, safe decoding, and batches that are read ahead of the device."""
 
+import functools
 import os
+import stat
 import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -38,11 +40,28 @@ class Photo:
     path: Path
 
 
+class Content(NamedTuple):
+    """What identifies a file's bytes: their number, when they were last changed (ns), and their CRC-32."""
+
+    size: int
+    modified: int
+    checksum: int
+
+
+class Loaded(NamedTuple):
+    """A photo as f32[H, W, 3] in [-1, 1], and the bytes that it was decoded from."""
+
+    pixels: np.ndarray
+    content: Content
+
+
 @dataclass(frozen=True)
 class Batch:
-    """`images` f32[batch_size, H, W, 3] in [-1, 1]; row i belongs to `photos[i]`, rows beyond `len(photos)` are padding."""
+    """`images` f32[batch_size, H, W, 3] in [-1, 1]; row i belongs to `photos[i]`, which was decoded from `contents[i]`; rows beyond
+    `len(photos)` are padding."""
 
     photos: list[Photo]
+    contents: list[Content]
     images: np.ndarray
 
 
@@ -73,7 +92,8 @@ def list_photos(inputs: Sequence[Path], exclude: Path | None = None) -> list[Pho
     if not found:
         places = ", ".join(str(source) for source in inputs)
         raise ImageError(
-            f"{places}: no photos found. Expected files ending in {' '.join(IMAGE_EXTENSIONS)} (searched recursively)."
+            f"{places}: no photos found. Expected files ending in {' '.join(IMAGE_EXTENSIONS)} (searched recursively); of what "
+            "`restyle data prepare` made, give the folder that it was made from."
         )
     if len(set(found.values())) < len(found):
         root = os.path.commonpath(found)
@@ -111,8 +131,8 @@ def read_photo(path: Path) -> Image.Image:
     """Decode a picture file to an upright 8-bit RGB picture (see `to_rgb` for greys, transparency, CMYK).
 
     Raises:
-      ImageError: the file cannot be opened, is not a picture, is damaged or truncated, or has more pixels than Pillow's
-        limit against decompression bombs (179 million).
+      ImageError: the file cannot be opened, is a pipe or a device, is not a picture, is damaged or truncated, or has more pixels
+        than Pillow's limit against decompression bombs (179 million).
     """
     return decode(path, str(path))
 
@@ -123,11 +143,30 @@ def decode(file: Path | BinaryIO, name: str, convert: Callable[[Image.Image], Im
     Raises:
       ImageError: as `read_photo`.
     """
+    with (
+        _explained(name),
+        nullcontext(file) if not isinstance(file, Path) else _open_file(file) as opened,
+        Image.open(opened) as image,
+    ):
+        large = image.width * image.height > LARGE_PICTURE_PIXELS
+        with _one_large_picture if large else nullcontext():
+            return convert(upright(image))
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a file for reading. What would let a reader wait for ever, such as a named pipe, is not opened."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ImageError(f"{path}: a folder, pipe or device, expected a picture file. Leave it out.")
+    return path.open("rb")
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Raise whatever goes wrong with the picture `name` as ImageError."""
     try:
-        with Image.open(file) as image:
-            large = image.width * image.height > LARGE_PICTURE_PIXELS
-            with _one_large_picture if large else nullcontext():
-                return convert(upright(image))
+        yield
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name}: not a picture, or of an unknown kind. Known: {' '.join(IMAGE_EXTENSIONS)}."
@@ -141,12 +180,35 @@ def decode(file: Path | BinaryIO, name: str, convert: Callable[[Image.Image], Im
 
 
 def file_checksum(path: Path) -> int:
-    """CRC-32 of a file's bytes, read in pieces: tells whether a photo is still the one that was inverted."""
+    """CRC-32 of a file's bytes, read in pieces: tells whether a photo is still the one that was inverted.
+
+    Raises OSError if it cannot be read, ImageError if it is a pipe or a device.
+    """
+    with _open_file(path) as file:
+        return _checksum(file)
+
+
+def _checksum(file: BinaryIO) -> int:
     checksum = 0
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            checksum = zlib.crc32(piece, checksum)
+    while piece := file.read(1 << 20):
+        checksum = zlib.crc32(piece, checksum)
     return checksum
+
+
+def _load(photo: Photo, height: int, width: int) -> Loaded | ImageError:
+    """The pixels of a photo and what identifies the bytes that they are from, whatever happens to the file afterwards."""
+    try:
+        with _explained(str(photo.path)), _open_file(photo.path) as file:
+            before = os.fstat(file.fileno())
+            pixels = to_model_input(decode(file, str(photo.path)), height, width)
+            file.seek(0)  # not kept in memory meanwhile: some files are huge, and no pictures
+            content = Content(before.st_size, before.st_mtime_ns, _checksum(file))
+            after = os.fstat(file.fileno())
+    except ImageError as error:
+        return error
+    if content[:2] != (after.st_size, after.st_mtime_ns):
+        return ImageError(f"{photo.path}: was changed while it was read. Run the same command again.")
+    return Loaded(pixels, content)
 
 
 def load_photos(
@@ -157,12 +219,14 @@ def load_photos(
     `workers` threads decode up to `ahead` photos beyond the one that is yielded, whatever the number of photos.
     """
 
-    def load(photo: Photo) -> np.ndarray | ImageError:
-        try:
-            return to_model_input(read_photo(photo.path), height, width)
-        except ImageError as error:
-            return error
+    for photo, result in _load_all(photos, height, width, workers, ahead):
+        yield photo, result if isinstance(result, ImageError) else result.pixels
 
+
+def _load_all(
+    photos: Sequence[Photo], height: int, width: int, workers: int, ahead: int
+) -> Iterator[tuple[Photo, Loaded | ImageError]]:
+    load = functools.partial(_load, height=height, width=width)
     yield from zip(photos, read_ahead(load, photos, workers=workers, ahead=ahead), strict=True)
 
 
@@ -196,13 +260,14 @@ def batches(
 
     The last batch is filled up by repeating its last photo, because another shape would be compiled again.
     """
-    group: list[tuple[Photo, np.ndarray]] = []
+    group: list[tuple[Photo, Loaded]] = []
 
     def full_batch() -> Batch:
-        pixels = [image for _, image in group] + [group[-1][1]] * (batch_size - len(group))
-        return Batch([photo for photo, _ in group], np.stack(pixels))
+        loaded = [one for _, one in group]
+        pixels = [one.pixels for one in loaded + loaded[-1:] * (batch_size - len(group))]
+        return Batch([photo for photo, _ in group], [one.content for one in loaded], np.stack(pixels))
 
-    for photo, result in load_photos(photos, height, width, workers=workers, ahead=2 * batch_size):
+    for photo, result in _load_all(photos, height, width, workers, ahead=2 * batch_size):
         if isinstance(result, ImageError):
             on_error(photo, result)
             continue

@@ -94,6 +94,17 @@ def _transaction(path: Path) -> Iterator[lmdb.Transaction]:
     try:
         # Without a lock file the download may lie on a read-only disk.
         with lmdb.open(str(path), readonly=True, lock=False) as environment, environment.begin() as transaction:
+            _require_whole(path, environment)
             yield transaction
     except lmdb.Error as error:
         raise ImageError(f"{path}: not a readable lmdb ({error}). Download and unpack it again.") from error
+
+
+def _require_whole(path: Path, environment: lmdb.Environment) -> None:
+    """Raises ImageError if the file is too short: lmdb maps it into memory, where reading beyond its end kills the process."""
+    found = (path / "data.mdb").stat().st_size
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if found < needed:
+        raise ImageError(
+            f"{path / 'data.mdb'}: found {found} bytes, expected {needed}: the file is cut short. Download and unpack it again."
+        )

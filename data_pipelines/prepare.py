@@ -72,13 +72,17 @@ def write_data_set(
 
     Raises:
       ImageError: too many pictures are damaged (more than 10 and than one percent of a split), or all of them; the target is
-        not empty; it cannot be written, for example because the disk is full.
+        not empty, a mount point or the current folder; it cannot be written, for example because the disk is full.
     """
     if target_dir.exists() and (not target_dir.is_dir() or any(target_dir.iterdir())):
         state = "already holds a prepared data set" if is_prepared(target_dir) else "exists and is not an empty folder"
         raise ImageError(f"{target_dir}: {state}. Remove it first, or choose another place.")
+    if target_dir.exists() and (os.path.ismount(target_dir) or os.path.samefile(target_dir, os.curdir)):
+        raise ImageError(
+            f"{target_dir}: is a mount point or the current folder, which a finished data set cannot replace. Name a folder inside."
+        )
     layout = find()
-    with _complete_or_nothing(target_dir) as folder:
+    with _complete_or_nothing(target_dir.resolve()) as folder:
         left_out: list[LeftOut] = []
         records = _write(name, layout, folder, left_out, workers, progress)
         result = Manifest(name, layout.square, layout.paired, records, left_out, layout.notes)
@@ -109,7 +113,7 @@ def _complete_or_nothing(target: Path) -> Iterator[Path]:
     folder = lock = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.unfinished-", dir=target.parent.resolve()))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.unfinished-", dir=target.parent))
         folder.chmod(0o755)
         lock = _lock(folder)
         for earlier in target.parent.glob(f".{target.name}.unfinished-*"):

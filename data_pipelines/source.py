@@ -203,8 +203,8 @@ def open_split(path: Path, split: Literal["train", "test"], *, test_path: Path |
     """The pictures of a split.
 
     `path` is a data set made by `prepare`, or a folder with `train/` and `test/` inside, or a plain folder, which is all
-    training pictures. `test_path` is of the same kinds and is where the test split comes from instead; a plain folder is
-    all test pictures then. A split with `source/` and `target/` inside consists of pairs.
+    training pictures. `test_path` is of the same kinds and is where the test split comes from instead; a plain folder (without
+    `train/` inside) is all test pictures then. A split with `source/` and `target/` inside consists of pairs.
 
     Raises:
       ImageError: nothing there, no such split, pairs without partners, a prepared data set that is damaged.
@@ -220,6 +220,11 @@ def open_split(path: Path, split: Literal["train", "test"], *, test_path: Path |
         raise ImageError(
             f"{folder}: no test pictures. Put them into {folder / 'test'}, give another folder with --test-data, or let "
             "`restyle data prepare folder` choose a test split."
+        )
+    elif split == "test" and (folder / "train").is_dir():
+        raise ImageError(
+            f"{folder}: has train/ but no test/. Put the test pictures into {folder / 'test'}, or name {folder / 'train'} itself "
+            "if those are meant."
         )
     elif split == "train" and (folder / "test").is_dir():
         raise ImageError(f"{folder}: has test/ but no train/. Put the training pictures into {folder / 'train'}.")

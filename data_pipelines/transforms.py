@@ -1,17 +1,33 @@
 """From a decoded picture to what an encoder reads, as the official ReStyle transform does (`configs/transforms_config.py`)."""
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 WHITE = (255, 255, 255, 255)
+# What undoes each EXIF orientation but 1, which is upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def upright(image: Image.Image) -> Image.Image:
     """Turn and mirror the picture as its EXIF (or XMP) orientation says, so that it lies as a viewer shows it.
 
-    The official code ignores the orientation and so inverts phone photos lying on their side.
+    The official code ignores the orientation and so inverts phone photos lying on their side. An orientation that cannot be read or
+    does not exist means upright. No other tag is looked at: Pillow's `exif_transpose` writes all of them, and fails on odd ones.
     """
-    return ImageOps.exif_transpose(image)
+    image.load()
+    try:
+        method = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # of a dozen unrelated types, as from Pillow's decoders
+        method = None
+    return image.copy() if method is None else image.transpose(method)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -22,8 +38,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     and embedded ICC profiles are ignored, as in the official code.
 
     Raises:
-      ValueError: for 32-bit or float greys outside those ranges, whose white is unknown, and for modes such as LAB that
-        Pillow cannot turn into RGB.
+      ValueError: for 32-bit or float greys outside those ranges, whose white is unknown, and for modes that Pillow cannot
+        turn into RGB.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_grey_to_bytes(np.asarray(image))).convert("RGB")

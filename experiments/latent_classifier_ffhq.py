@@ -1,6 +1,7 @@
 """The latent classifier of label and reference edits: 40 attributes of CelebA, read off codes of FFHQ's 1024-px generator.
 
-    restyle invert --checkpoint pretrained_models/psp_ffhq_encode.pt --input data/celeba_hq --output data/celeba_hq_codes
+    restyle invert --checkpoint pretrained_models/psp_ffhq_encode.pt --input downloads/celeba_hq/CelebA-HQ-img \
+        --output data/celeba_hq_codes
     restyle train experiments/latent_classifier_ffhq.py --workdir runs/latent_classifier_ffhq
 
 The photos of CelebA-HQ need the names of the labels: CelebA-HQ's own list (CelebAMask-HQ-attribute-anno.txt) fits its numbered

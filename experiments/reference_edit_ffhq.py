@@ -1,6 +1,7 @@
 """Edits by reference for faces: the bangs of one photo for another, in the form of the paper.
 
-    restyle invert --checkpoint runs/style_transformer_ffhq --input data/ffhq --output data/ffhq_codes
+    restyle invert --checkpoint runs/style_transformer_ffhq --input downloads/ffhq/images1024x1024 \
+        --output data/ffhq_codes
     restyle train experiments/reference_edit_ffhq.py --workdir runs/reference_edit_ffhq
 
 A model is trained for one attribute: --attribute Smiling makes another one. The classifier reads codes of the same generator;

@@ -1,5 +1,7 @@
 """The `restyle` command. JAX is imported only by the commands that compute, so that help and `inspect` start at once."""
 
+import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -24,8 +26,33 @@ USER_ERRORS = (CheckpointError, TrainingError, ImageError, OutputError, OSError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 failed or incomplete, 130 interrupted, 143 ended by SIGTERM after
-    saving (2: wrong usage, exits)."""
+    """Run one command; returns the exit status: 0 done, 1 failed or incomplete, 130 interrupted, 141 nobody reads what is printed,
+    143 ended by SIGTERM after saving (2: wrong usage, exits)."""
+    _prepare_streams()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of printing; all others are messages by now
+        nobody_reads = isinstance(error, BrokenPipeError)  # as in `restyle zoo | head -1`
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr) if nobody_reads else (sys.stdout,):
+            os.dup2(nowhere, stream.fileno())  # or Python complains when it ends
+        return 141 if nobody_reads else failed(f"the results cannot be printed ({error.strerror or error}).")
+
+
+def _prepare_streams() -> None:
+    """Let every name be printed, also one that is not UTF-8, and let printing do nothing where the shell closed a stream."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
@@ -33,10 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Pillow warns about odd tags and large photos, which are read all the same.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             return parsed.run(parsed)
+    except BrokenPipeError:
+        raise
     except USER_ERRORS as error:
         return failed(_message(error))
     except KeyboardInterrupt:
-        print("restyle: interrupted; the same command continues where it stopped.", file=sys.stderr)
+        print(
+            "restyle: interrupted; what is finished is kept, and the same command may be given again.", file=sys.stderr
+        )
         return 130
     except Exception as error:
         if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):

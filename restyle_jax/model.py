@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +36,8 @@ class Parts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Networks read from one checkpoint. `w_avg` is f32[K, w_dim]; `metadata` (JSON-able) says where they come from.
+    """Networks read from one checkpoint. `w_avg` is f32[K, w_dim]; `metadata` (JSON-able) says where they come from,
+    `name` in messages what file that is.
 
     The networks are not to be changed in place, because what is derived from them is kept: `dataclasses.replace` makes another
     model.
@@ -47,6 +49,7 @@ class Model:
     discriminator: Discriminator | None = None
     geometry: Geometry = dataclasses.field(default_factory=Geometry)
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    name: str = "this model"
 
     @functools.cached_property
     def average(self) -> Estimate:
@@ -85,11 +88,6 @@ class Model:
     def passes(self, steps: int) -> int:
         """How many refinements this model makes when asked for `steps`: an encoder without 6 channels makes a single pass."""
         return steps if self.require_encoder().config.in_channels == 6 else 1
-
-    @property
-    def name(self) -> str:
-        """The file that the model was read from, for messages."""
-        return str(self.metadata.get("source", "this model"))
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "geometry"))
@@ -148,16 +146,15 @@ def invert(
     goes on from its code and image (section 5 of the paper); N is then the sum. One compilation serves every N up to
     `STEP_CAPACITY` at the same batch size.
 
-    Raises ValueError on a wrong shape or range, on fewer than one step, on a model without encoder or generator, and on
-    two models whose codes or geometries differ.
+    Raises ValueError on a wrong shape or range, on steps that are no whole number of at least 1, on a model without encoder or
+    generator, and on two models whose codes or geometries differ.
     """
     images = np.asarray(images, np.float32)
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(f"images have shape {images.shape}, expected [B, H, W, 3] with at least one image")
     if not (np.abs(images) <= 1 + 1e-3).all():
         raise ValueError(f"images range from {images.min()} to {images.max()}, expected [-1, 1]: bytes / 127.5 - 1")
-    if steps < 1 or bootstrap_steps < 1:
-        raise ValueError(f"steps is {steps} and bootstrap_steps {bootstrap_steps}; each must be at least 1")
+    steps, bootstrap_steps = _count("steps", steps), _count("bootstrap_steps", bootstrap_steps)
     geometry = model.geometry
     if images.shape[1:3] != (geometry.height, geometry.width):
         images = image_ops.resize(images, geometry.height, geometry.width)
@@ -174,6 +171,17 @@ def invert(
     first, estimate = _run(bootstrap_from, x, bootstrap_from.average, bootstrap_steps, resize_outputs)
     second, _ = _run(model, x, estimate, steps, resize_outputs)
     return Inversion(*(jnp.concatenate(parts) for parts in zip(first, second, strict=True)))
+
+
+def _count(name: str, number: Any) -> int:
+    """A whole number of any type, at least 1."""
+    try:
+        count = operator.index(number)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"{name} is {number}, expected a whole number of at least 1")
+    return count
 
 
 def sample(
@@ -197,7 +205,7 @@ def sample(
         raise ValueError("no seeds given; expected at least one, such as [0, 1, 2]")
     if bool(classes) != (label is not None) or (label is not None and not 0 <= label < classes):
         needs = f"a label from 0 to {classes - 1}" if classes else "no label"
-        raise ValueError(f"{model.name} needs {needs}, got {label}")
+        raise ValueError(f"{model.name} needs {needs} (--class), got {label}")
     z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in seeds]).astype(np.float32)
     labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), len(seeds), axis=0)
     return _sample(*model.generator_parts, z, labels, w_avg, truncation_psi, truncation_cutoff)
@@ -207,9 +215,12 @@ def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) 
     """Pictures f32[B, R, R, 3] of codes f32[B, K, w_dim], nominally in [-1, 1], with the network's constant noise.
 
     `batch_size` codes at a time, so that one compilation and a bounded amount of device memory serve any number.
-    Raises ValueError without a generator or on a wrong shape.
+    Raises ValueError without a generator, on a wrong shape, without codes, and on a batch size below 1.
     """
-    return in_batches(functools.partial(_synthesise, *model.generator_parts), w, batch_size)
+    size = _count("batch_size", batch_size)
+    if not len(w):
+        raise ValueError("no codes given; expected at least one, f32[B, K, w_dim]")
+    return in_batches(functools.partial(_synthesise, *model.generator_parts), w, size)
 
 
 def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:

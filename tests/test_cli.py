@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -154,6 +156,16 @@ def test_user_errors_are_one_message(tmp_path: Path, cache: Path, photos: Path) 
         (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--steps", "0"], "at least 1"),
         (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--batch-size", "two"], "got 'two'"),
         (["invert", "--check", "a", "--input", "b", "--output", "c"], "no option --check; did you mean --checkpoint?"),
+        (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--steps", "99999999999"], "at most 1000"),
+        (["invert", "--checkpoint", "a", "--input", "b", "--output", "c", "--bootstrap-steps", "1001"], "at most 1000"),
+        (
+            ["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0", "--truncation-psi", "nan"],
+            "a finite number",
+        ),
+        (
+            ["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0", "--truncation-psi", "inf"],
+            "a finite number",
+        ),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "3-1"], "ascending range"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "1,,2"], "neither a seed nor a range"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0-99999999999"], "ascending range"),
@@ -173,6 +185,38 @@ def test_generate(tmp_path: Path, cache: Path) -> None:
     assert status == 0, error
     assert "4 picture(s)" in out and "cache" not in error
     assert {path.name for path in output.glob("seed*.png")} == {f"seed{i:04d}.png" for i in (0, 1, 2, 9)}
+
+
+def test_streams_that_are_closed_or_narrow(tmp_path: Path, cache: Path) -> None:
+    def shell(line: str, **environment: str) -> tuple[int, bytes, bytes]:
+        script = f'restyle() {{ {sys.executable} -m restyle_jax "$@"; }}; set -o pipefail; {line}'
+        done = subprocess.run(["bash", "-c", script], env={**os.environ, **environment}, capture_output=True)
+        assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr, done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    assert shell("restyle zoo 2>&1 | true")[0] == 141
+    assert shell("restyle inspect nowhere 2>&-") == (1, b"", b"")
+    status, _, error = shell("restyle zoo > /dev/full")
+    assert status == 1 and b"No space left" in error
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    generate = f"restyle generate --checkpoint {tiny.checkpoint()} --seeds 0 --output $OUTPUT"
+    strict = {"OUTPUT": name, "JAX_COMPILATION_CACHE_DIR": str(cache), "PYTHONIOENCODING": "utf-8:strict"}
+    status, out, _ = shell(f"{generate} 2>&-", **strict)
+    assert status == 0 and rb"\udcff" in out and os.path.exists(f"{name}/seed0000.png")
+    for platform in ("nonsense", "cuda" if jax.default_backend() == "cpu" else "nonsense"):
+        status, _, error = shell(generate, **strict, JAX_PLATFORMS=platform)
+        assert status == 1 and f"JAX_PLATFORMS={platform}: JAX finds no such device".encode() in error
+
+
+def test_an_interrupted_command_promises_no_more_than_it_keeps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("restyle_jax.jobs.convert_files.convert", interrupt)
+    assert main(["convert", "a.pt", "b"]) == 130
+    assert "what is finished is kept" in capsys.readouterr().err
 
 
 def test_official_files_through_every_command(
@@ -212,3 +256,10 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     assert compilation_cache() == tmp_path / "restyle_jax" / "xla"
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
+    assert compilation_cache() == Path(tempfile.gettempdir()) / "restyle_jax" / "xla"

@@ -54,7 +54,9 @@ def test_methods_say_what_they_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ):
     classifier, generator = tmp_path / "classifier", str(tiny.checkpoint(encoder=False))
-    config = LatentClassifierConfig(6, tiny.STYLE_DIM, ("smile",), widths=(8,), embedding=4)
+    config = LatentClassifierConfig(
+        6, tiny.STYLE_DIM, ("smile", "narrow_glasses_with_a_dark_frame"), widths=(8,), embedding=4
+    )
     save_classifier(networks.random(LatentClassifier, config), {}, classifier)
 
     def fit(method: str, *arguments: str) -> tuple[str, str]:
@@ -66,7 +68,9 @@ def test_methods_say_what_they_measured(
     scored = ["--attribute", "smile", "--classifier", str(classifier), "--samples", "300"]
     out, progress = fit("interfacegan", *scored, "--chosen", "30")
     assert "in validation" in out and "30 codes on each side" in out and "Scoring: 100%" in progress
+    scored[1] = "narrow_glasses_with_a_dark_frame"
     out, _ = fit("stylespace", *scored, "--channels", "2")
+    assert "frame0 channel (" in out
     assert out.count("channel (") == 2 and "score" in out
     out, progress = fit("ganspace", "--samples", "100", "--components", "30")
     assert "% of the variance" in out and "... 30 in all" in out and "Drawing codes: 100%" in progress
@@ -85,8 +89,12 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
     refused(start, "one of the arguments --direction --label --reference is required")
     refused([*along, "--label", "a=1"], "not allowed with argument")
-    for strengths in ("", "nan,1", "-1,inf", "1;2"):
+    for strengths in ("", "nan,1", "-1,inf", "1;2", "0,1e39", "-1e39"):
         refused([*along, f"--strengths={strengths}"], "expected finite numbers such as -3,0,3")
+    refused([*along, "--morph", "0,1e39"], "expected finite numbers such as -3,0,3")
+    refused([*along, "--direction", "age.pt"], "argument --direction: is given twice")
+    refused([*start, "--label", "a=1", "--label", "b=1"], "argument --label: is given twice")
+    refused([*start, "--reference", "a.png", "--reference", "b.png"], "argument --reference: is given twice")
     refused([*along, "--morph", "1"], "--morph needs two different strengths")
     refused([*along, "--order", "2"], "--order is for edits with --label, not with --direction")
     refused([*along, "--attribute", "smile"], "add --attributes NETWORK or --classifier FILE")
@@ -100,4 +108,9 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     scored = ["directions", "fit", "interfacegan", "--checkpoint", "a.pt", "--output", "a.npz", "--attribute", "smile"]
     refused(scored, "one of the arguments --attributes --classifier is required")
     refused([*scored, "--classifier", "c", "--chosen", "0"], "--chosen is 0; expected a share")
+    refused([*scored, "--classifier", "c", "--chosen", "inf"], "argument --chosen: got 'inf', expected a finite number")
+    refused([*scored, "--classifier", "c", "--truncation-psi", "nan"], "got 'nan', expected a finite number")
+    refused([*scored, "--classifier", "c", "--seed", str(2**32)], "got '4294967296', expected a whole number")
+    channels = ["directions", "fit", "stylespace", *scored[3:], "--classifier", "c", "--samples", "30"]
+    refused(channels, "--positives is 30 of 30 codes; expected fewer than --samples")
     assert not (tmp_path / "out").exists()

@@ -111,9 +111,17 @@ def test_wrong_arguments_are_named(model: rs.Model):
         rs.invert(model, np.full((1, 32, 32, 3), np.nan, np.float32))
     with pytest.raises(ValueError, match="steps is 0"):
         rs.invert(model, photos(), steps=0)
+    for steps in (2.0, float("nan"), "2", None):
+        with pytest.raises(ValueError, match=f"steps is {steps}, expected a whole number"):
+            rs.invert(model, photos(), steps=steps)
+    for size in (0, -1, 2.0):
+        with pytest.raises(ValueError, match=f"batch_size is {size}, expected a whole number of at least 1"):
+            rs.generate(model, [0], batch_size=size)
+    with pytest.raises(ValueError, match="no codes given"):
+        rs.synthesise(model, np.zeros((0, 6, tiny.STYLE_DIM), np.float32))
     with pytest.raises(ValueError, match="no seeds given"):
         rs.generate(model, [])
-    with pytest.raises(ValueError, match="needs no label, got 1"):
+    with pytest.raises(ValueError, match=r"needs no label \(--class\), got 1"):
         rs.generate(model, [0], label=1)
     with pytest.raises(ValueError, match="has no encoder"):
         rs.invert(dataclasses.replace(model, encoder=None), photos())

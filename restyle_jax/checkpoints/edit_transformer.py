@@ -110,4 +110,4 @@ def sizes(
         ),
     }
     config = EditTransformerConfig(num_styles, attribute, form="official")
-    return votes.completed(config, found, file, "edit transformer", state), table
+    return votes.completed(config, found, file, "edit transformer", state, table), table

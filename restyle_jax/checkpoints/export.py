@@ -12,7 +12,7 @@ import numpy as np
 
 from restyle_jax.checkpoints import sizes, style_transformer
 from restyle_jax.checkpoints.modules import flat_arrays
-from restyle_jax.checkpoints.native import flattened, writing
+from restyle_jax.checkpoints.native import SCRATCH, flattened, writing
 from restyle_jax.checkpoints.obstacles import Format, obstacles
 from restyle_jax.checkpoints.opts import CARS, official_name
 from restyle_jax.convert import engine, torch_file
@@ -57,7 +57,7 @@ def export_torch(
             path,
             found=f"that {model.name} has " + "; ".join(reasons),
             expected=f"what the official {CODE[format]} code can build",
-            remedy="keep the model in our own format",
+            remedy="keep the model in our own format, or choose another --format that can hold it",
         )
     _check_new(path, overwrite)
     _warn_of_differences(model, format)
@@ -74,17 +74,15 @@ def export_torch(
 def write_torch(path: Path, tree: Mapping[str, Any], *, overwrite: bool) -> None:
     """Write nested dicts of arrays as a PyTorch file, which appears complete or not at all; errors as `export_torch`."""
     _check_new(path, overwrite)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
-            fresh = Path(scratch) / path.name
-            with fresh.open("xb") as file:
-                torch_file.write(file, tree)
-            fresh.replace(path)
+    with writing(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as scratch:
+        fresh = Path(scratch) / "new"
+        with fresh.open("xb") as file:
+            torch_file.write(file, tree)
+        fresh.replace(path)
 
 
 def _check_new(path: Path, overwrite: bool) -> None:
-    if path.is_dir() or (path.exists() and not overwrite):
+    if os.path.isdir(path) or (os.path.exists(path) and not overwrite):
         raise CheckpointError.explain(
             path, found="something that already exists", expected="the name of a new file", remedy="choose another name"
         )

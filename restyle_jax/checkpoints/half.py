@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from restyle_jax.checkpoints import native
-from restyle_jax.convert import reader
 from restyle_jax.convert.errors import CheckpointError
 
 
@@ -26,7 +25,7 @@ def store_half(source: str | os.PathLike[str], directory: str | os.PathLike[str]
             remedy="`restyle convert` writes one",
         )
     config = native.read_config(found)
-    arrays = {name: np.array(array) for name, array in reader.read(str(found / native.WEIGHTS)).tree.items()}
+    arrays = {name: np.array(array) for name, array in native.stored(found).items()}
     single = {name for name, array in arrays.items() if array.dtype == np.float32}
     if large := sorted(name for name in single if np.abs(arrays[name]).max(initial=0) > np.finfo(np.float16).max):
         raise CheckpointError.explain(

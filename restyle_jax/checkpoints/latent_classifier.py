@@ -112,4 +112,4 @@ def sizes(contents: Contents, file: str, style_dim: int | None) -> tuple[LatentC
         ),
         "embedding": votes.vote(shapes, ("embed.kernel", 1), ("embed.bias", 0), ("read.kernel", 0)),
     }
-    return votes.completed(config, found, file, "classifier", state), table
+    return votes.completed(config, found, file, "classifier", state, table), table

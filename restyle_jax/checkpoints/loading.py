@@ -37,16 +37,19 @@ def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_ty
         name of one in `zoo.list()`. Nothing from a file is ever executed.
     dtype: in which the networks compute; their parameters stay float32.
     encoder_type: the official class of the encoder, for files whose opts do not say it or say it wrongly. Only needed to
-        tell e4e's encoders from the others with the same tensors.
+        tell e4e's encoders from the others with the same tensors; an error for what is no such file.
 
     All sizes are read from the tensors. Where the options in the file are missing or contradict them, the tensors win and
     a warning names the option; a missing w_avg is estimated from 100,000 samples, with a warning (not that of a Style
     Transformer, whose file lacks the mapping network behind it). Raises CheckpointError, which lists every missing,
-    unexpected or misshapen tensor, for anything else.
+    unexpected or misshapen tensor, for anything else; ValueError for a `dtype` that is none of floating-point numbers.
     """
+    _check_dtype(dtype)
     path = zoo.resolve(path)
     own = native.own_directory(path)
     if own is not None:
+        if encoder_type is not None:
+            raise opts.not_of_that_type(str(own), "a directory of our format, which says the type itself", encoder_type)
         return native.load(own, dtype=dtype)
     container = reader.read(path, verify=True)
     contents = detect.contents(container.tree, container.format, container.path)
@@ -64,12 +67,15 @@ def load(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32, encoder_ty
             expected=detect.EXPECTED,
             remedy="read it with load_classifier or load_editor of restyle_jax.checkpoints",
         )
+    if contents.encoder is None and encoder_type is not None:
+        raise opts.not_of_that_type(container.path, f"a {contents.kind} without an encoder", encoder_type)
     return _Loader(contents, container.path, dtype).model(encoder_type)
 
 
 def load_trained_generator(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Generator | None:
     """The generator that was trained, and not the average over its steps that `load` takes, from a rosinality or NVlabs file of a
-    training run; the only one where there is one; None where there is none. Raises CheckpointError as `load`."""
+    training run; the only one where there is one; None where there is none. Raises as `load`."""
+    _check_dtype(dtype)
     own = native.own_directory(path)
     if own is not None:
         return native.load(own, dtype=dtype).generator
@@ -80,6 +86,15 @@ def load_trained_generator(path: AnyPath, *, dtype: jax.typing.DTypeLike = jnp.f
     loader = _Loader(contents, container.path, dtype)
     part = loader.part("generator", *sizes.generator(contents, container.path))
     return loader.networks({"generator": part})["generator"]
+
+
+def _check_dtype(dtype: jax.typing.DTypeLike) -> None:
+    try:
+        known = jnp.issubdtype(dtype, jnp.floating)
+    except TypeError:  # no dtype at all
+        known = False
+    if not known:
+        raise ValueError(f"dtype is {dtype!r}, expected a floating-point type such as float32 or bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +129,7 @@ class _Loader:
             w_avg=self.w_avg(networks["generator"], absolute) if "generator" in networks else None,
             geometry=geometry,
             metadata=self.metadata(),
+            name=self.file,
         )
 
     def settings(self, generator: GeneratorConfig, encoder_type: str | None) -> opts.Settings:
@@ -132,10 +148,10 @@ class _Loader:
         return settings
 
     def encoder(self, settings: opts.Settings, num_styles: int) -> tuple[ImageEncoderConfig, engine.Table]:
-        state = self.contents.encoder or {}
+        state, given = self.contents.encoder or {}, {"num_styles": num_styles, "input_nc": self.contents.input_nc}
         if self.contents.kind == detect.STYLE_TRANSFORMER:
-            return style_transformer.sizes_of(state, self.file, num_styles=num_styles)
-        return sizes.encoder(state, self.file, progressive=settings.progressive, num_styles=num_styles)
+            return style_transformer.sizes_of(state, self.file, **given)
+        return sizes.encoder(state, self.file, progressive=settings.progressive, **given)
 
     def part(self, role: str, config: Any, table: engine.Table) -> _Part:
         named = engine.prefixed(table, ours=f"{role}.", theirs=self.contents.prefixes.get(role, ""))
@@ -205,11 +221,11 @@ def facts(contents: Contents, generator: GeneratorConfig, file: str) -> opts.Fac
     """What the tensors of a ReStyle, pSp, e4e or Style Transformer file say."""
     state, heads = contents.encoder or {}, None
     if contents.kind == detect.STYLE_TRANSFORMER:
-        config, _ = style_transformer.sizes_of(state, file, num_styles=generator.num_styles)
+        config, _ = style_transformer.sizes_of(state, file, num_styles=generator.num_styles, input_nc=contents.input_nc)
         pyramid = True
     else:
         heads = sizes.num_heads(state)
-        config, _ = sizes.encoder(state, file, progressive=False, num_styles=heads)
+        config, _ = sizes.encoder(state, file, progressive=False, num_styles=heads, input_nc=contents.input_nc)
         pyramid = config.pyramid
     return opts.Facts(
         trunk=config.trunk,

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -34,6 +35,11 @@ from restyle_jax.refine import Geometry
 FORMAT, VERSION = "restyle_jax", 1
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 LARGEST_SIZE = 2**16
+DEEPEST = 100  # nested lists and dicts; options of a training run have a handful
+LAYERS = ("mapping_layers", "head_convs", "widths")  # each of these layers has arrays of its own
+FEW_LAYERS = 50  # take no time, whether they are in the file or not
+# Short, because a file system that takes the name of a directory must also take this one with a random end.
+SCRATCH = ".restyle-"
 ROLES = ("generator", "encoder", "discriminator")
 ATTRIBUTES, CLASSIFIER, EDITOR, IDENTITY, PERCEPTUAL = "attributes", "classifier", "editor", "identity", "perceptual"
 # Networks that are no part of a model, and have a directory of their own.
@@ -53,14 +59,18 @@ def own_directory(path: str | os.PathLike[str]) -> Path | None:
     """The directory of our format that `path` means (itself, either file in it, or the name of a shipped model), or None if it is
     another kind of file.
 
-    Raises CheckpointError for a directory that is not of our format, and see `zoo.resolve`.
+    Raises CheckpointError for a directory that is not of our format or must not be looked into, and see `zoo.resolve`.
     """
     path = zoo.resolve(path)
-    if path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file():
-        path = path.parent
-    if not path.is_dir():
-        return None
-    if not (path / CONFIG).is_file():
+    try:
+        if path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file():
+            path = path.parent
+        if not path.is_dir():
+            return None
+        complete = (path / CONFIG).is_file()
+    except OSError as error:
+        raise CheckpointError.unreadable(path, error) from error
+    if not complete:
         raise CheckpointError.explain(
             path,
             found=f"a directory without {CONFIG}",
@@ -71,11 +81,13 @@ def own_directory(path: str | os.PathLike[str]) -> Path | None:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """The parsed config.json. Raises CheckpointError if it is damaged, not ours, or of a newer version."""
+    """The parsed config.json. Raises CheckpointError if it is unreadable, damaged, not ours, or of a newer version."""
     file = directory / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise CheckpointError.unreadable(file, error) from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(file, f"contents that are not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError.explain(
@@ -89,7 +101,18 @@ def read_config(directory: Path) -> dict[str, Any]:
         )  # fmt: skip
     if not isinstance(config.get("metadata") or {}, dict):
         raise _damaged(file, f"metadata = {config['metadata']!r}")
+    if _is_deep(config):
+        raise _damaged(file, f"contents that are nested more than {DEEPEST} deep")
     return config
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether there is more to a value than `DEEPEST` levels."""
+    level = [value]
+    for _ in range(DEEPEST):
+        containers = [item for item in level if isinstance(item, Mapping | list | tuple)]
+        level = [part for item in containers for part in (item.values() if isinstance(item, Mapping) else item)]
+    return bool(level)
 
 
 def configs(config: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -117,8 +140,9 @@ def _parsed(kind: Any, fields: Any, name: str, directory: Path) -> Any:
     except (TypeError, ValueError, AttributeError) as error:
         raise _damaged(directory / CONFIG, f"an impossible {name} ({error})") from error
     for key, hint in get_type_hints(kind).items():
-        if not _fits(getattr(parsed, key), hint):
-            raise _damaged(directory / CONFIG, f"{name}.{key} = {getattr(parsed, key)!r}")
+        value = getattr(parsed, key)
+        if not _fits(value, hint) or (key == "conv_clamp" and value is not None and value <= 0):
+            raise _damaged(directory / CONFIG, f"{name}.{key} = {value!r}")
     return parsed
 
 
@@ -139,7 +163,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in get_args(hint))
     if hint is int:
         return type(value) is int and 0 <= value <= LARGEST_SIZE
-    return isinstance(value, (int, float) if hint is float else hint)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, hint)
 
 
 def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model:
@@ -154,50 +180,75 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
             remedy="give a model, or read this one with restyle_jax.checkpoints.alone",
         )
     frame = geometry(config, directory)
-    others: dict[str, engine.Target] = {}
-    if "generator" in networks:
-        sizes = networks["generator"]
-        others["w_avg"] = jax.ShapeDtypeStruct((sizes.num_styles, sizes.w_dim), jnp.float32)
-    filled, arrays = fill(networks, directory, others, dtype=dtype)
+    filled, arrays = fill(networks, directory, dtype=dtype)
     return Model(
         **filled,
         w_avg=jnp.array(arrays["w_avg"]) if arrays else None,
         geometry=frame,
         metadata=dict(config.get("metadata") or {}),
+        name=zoo.label(directory),
     )
 
 
-def fill(
-    networks: dict[str, Any],
-    directory: Path,
-    others: dict[str, engine.Target] | None = None,
-    *,
-    dtype: jax.typing.DTypeLike = jnp.float32,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """{role: network} with the arrays in `directory`, from {role: config}, and the arrays that belong to no network.
+def stored(directory: Path) -> dict[str, np.ndarray]:
+    """The arrays in `directory`, views of the file. Raises CheckpointError if it is damaged or of another kind."""
+    container = reader.read(directory / WEIGHTS)
+    if container.format != "safetensors":
+        raise CheckpointError.explain(
+            container.path,
+            found=f"a file of the kind {container.format}",
+            expected="a safetensors file",
+            remedy="convert the original file again, or give this one alone, under another name",
+        )
+    return container.tree
 
-    Raises CheckpointError unless the file holds exactly the arrays of the networks and `others`.
+
+def blueprints(
+    networks: dict[str, Any], directory: Path, count: int, dtype: jax.typing.DTypeLike = jnp.float32
+) -> tuple[dict[str, Blueprint[Any]], dict[str, engine.Target]]:
+    """{role: blueprint}, from {role: config}, and every array that the file in `directory` should hold; it holds `count`.
+
+    Raises CheckpointError for configs of far more layers than arrays, over which one would wait for minutes, and impossible ones.
     """
-    file = str(directory / WEIGHTS)
-    source = reader.read(file).tree
+    for role, network in networks.items():
+        for name in LAYERS:
+            size = getattr(network, name, 0)
+            layers = len(size) if isinstance(size, tuple) else size
+            if layers > max(count, FEW_LAYERS):
+                found = f"{layers} layers in {role}.{name}, but {count} arrays in {WEIGHTS}"
+                raise _damaged(directory / CONFIG, found)
     try:
-        blueprints = {role: Blueprint.of(NETWORKS[type(network)], network, dtype) for role, network in networks.items()}
+        made = {role: Blueprint.of(NETWORKS[type(network)], network, dtype) for role, network in networks.items()}
     except ValueError as error:
         raise _damaged(directory / CONFIG, f"sizes that do not make a network ({error})") from error
     targets: dict[str, engine.Target] = {
-        f"{role}.{path}": target for role, blueprint in blueprints.items() for path, target in blueprint.targets.items()
+        f"{role}.{path}": target for role, blueprint in made.items() for path, target in blueprint.targets.items()
     }
-    targets |= others or {}
-    engine.check_own(source, targets, file=file, what=f"networks of {CONFIG}")
+    if generator := networks.get("generator"):
+        targets["w_avg"] = jax.ShapeDtypeStruct((generator.num_styles, generator.w_dim), jnp.float32)
+    return made, targets
+
+
+def fill(
+    networks: dict[str, Any], directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """{role: network} with the arrays in `directory`, from {role: config}, and the arrays that belong to no network.
+
+    Raises CheckpointError unless the file holds exactly the arrays of the networks, and a w_avg beside a generator.
+    """
+    source = stored(directory)
+    made, targets = blueprints(networks, directory, len(source), dtype)
+    engine.check_own(source, targets, file=str(directory / WEIGHTS), what=f"networks of {CONFIG}")
     arrays = {path: np.array(source[path], target.dtype) for path, target in targets.items()}
-    filled = {role: blueprint.fill(arrays, f"{role}.") for role, blueprint in blueprints.items()}
+    filled = {role: blueprint.fill(arrays, f"{role}.") for role, blueprint in made.items()}
     return filled, arrays
 
 
 def save(model: Model, directory: str | os.PathLike[str]) -> None:
     """Write a model as a directory with `config.json` and `weights.safetensors`.
 
-    The directory appears complete or not at all. One that already exists is replaced if it is empty or of this format.
+    The directory appears complete or not at all. One that already exists is replaced if it is of this format, and filled if it
+    is empty: then config.json comes last.
     Raises CheckpointError if something else is there, or if it cannot be written.
     """
     directory = Path(directory)
@@ -221,21 +272,41 @@ def flattened(networks: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Write what `read_config` and `reader.read` give back; see `save`."""
+    if _is_deep({"metadata": metadata}):
+        raise CheckpointError.explain(
+            directory,
+            found=f"metadata that are nested more than {DEEPEST} deep",
+            expected="options and the like",
+            remedy="leave some of them out",
+        )
     config = {"format": FORMAT, "version": VERSION, **config, "metadata": json_able(metadata)}
-    _refuse_foreign(directory)
-    with (
-        writing(directory),
-        tempfile.TemporaryDirectory(dir=_made(directory.parent), prefix=f".{directory.name}-") as scratch,
-    ):
-        fresh = Path(scratch) / "new"
-        fresh.mkdir()
-        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, fresh / WEIGHTS)
-        (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        # safetensors lets the owner alone read the file, but groups share runs, and packages are installed for others.
-        (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)
-        if directory.exists():
-            directory.rename(Path(scratch) / "old")
-        fresh.rename(directory)
+    with writing(directory):
+        _refuse_foreign(directory)
+        # An empty directory stays: nobody can move one that is a mount point, or where the command was started.
+        empty = directory.exists() and not any(directory.iterdir())
+        with tempfile.TemporaryDirectory(dir=directory if empty else directory.parent, prefix=SCRATCH) as scratch:
+            fresh = Path(scratch) / "new"
+            fresh.mkdir()
+            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, fresh / WEIGHTS)
+            (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            # safetensors lets the owner alone read the file, but groups share runs, and packages are installed for others.
+            (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)
+            if empty:
+                _move_into(directory, fresh)
+            else:
+                if directory.exists():
+                    directory.rename(Path(scratch) / "old")
+                fresh.rename(directory)
+
+
+def _move_into(directory: Path, fresh: Path) -> None:
+    """Both files into an empty directory, or neither."""
+    try:
+        for name in (WEIGHTS, CONFIG):
+            (fresh / name).rename(directory / name)
+    except BaseException:
+        (directory / WEIGHTS).unlink(missing_ok=True)
+        raise
 
 
 def architecture(config: Any) -> str | None:
@@ -251,9 +322,13 @@ def _fields(config: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write `path` (no space, no permission) into a CheckpointError."""
+    """Make the folder of `path`; turn a failure to write it (no space, no permission) into a CheckpointError, and leave no folder
+    behind that was not there."""
+    absent = [folder for folder in path.parents if not os.path.exists(folder)]
     try:
-        yield
+        with _removed_if_it_fails(absent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield
     except (OSError, SafetensorError) as error:
         free = shutil.disk_usage(_existing(path.parent)).free
         raise CheckpointError.explain(
@@ -264,18 +339,24 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _made(directory: Path) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
+@contextlib.contextmanager
+def _removed_if_it_fails(folders: list[Path]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            with contextlib.suppress(OSError):  # absent, or somebody else's meanwhile
+                folder.rmdir()
+        raise
 
 
 def _existing(directory: Path) -> Path:
-    return directory if directory.exists() else _existing(directory.parent)
+    return directory if os.path.exists(directory) else _existing(directory.parent)
 
 
 def _refuse_foreign(directory: Path) -> None:
     """Refuse to replace anything but an empty directory or one of ours."""
-    if not directory.exists() and not directory.is_symlink():
+    if not os.path.lexists(directory):
         return
     names = {entry.name for entry in directory.iterdir()} if directory.is_dir() and not directory.is_symlink() else None
     if names == set() or (names == {CONFIG, WEIGHTS} and read_config(directory)):

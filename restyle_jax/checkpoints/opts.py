@@ -1,6 +1,7 @@
 """What the training options of an official checkpoint say, held against what its tensors say."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,10 +74,7 @@ def reconcile(
         progressive = _progressive(options, facts, encoder_type, warnings, file)
         _check_heads(options, facts.heads, facts, warnings, file)
     elif encoder_type is not None:
-        raise CheckpointError.explain(
-            file, found="a Style Transformer", expected=f"encoder_type={encoder_type!r}, as was asked for",
-            remedy="leave encoder_type out",
-        )  # fmt: skip
+        raise not_of_that_type(file, "a Style Transformer", encoder_type)
     _check_sizes(options, facts, warnings)
     data_set = options.get("dataset_type")
     if not isinstance(data_set, str):
@@ -87,6 +85,13 @@ def reconcile(
     if options.get("start_from_latent_avg") is False and has_latent_avg and facts.in_channels != 6:
         warnings.append("has opts.start_from_latent_avg=False, but also a latent_avg: it is used")
     return Settings(progressive, CARS if "cars" in data_set else Geometry(), absolute, tuple(warnings))
+
+
+def not_of_that_type(file: str, found: str, encoder_type: str) -> CheckpointError:
+    """The error for something that can be of no official class but its own, or has no encoder, where one was asked for."""
+    return CheckpointError.explain(
+        file, found=found, expected=f"encoder_type={encoder_type!r}, as was asked for", remedy="leave encoder_type out"
+    )
 
 
 def _progressive(
@@ -105,7 +110,12 @@ def _progressive(
         return override == e4e
     stated = options.get("encoder_type")
     if stated is None:
-        doubt = f"; if it was trained as {e4e}, which has the same tensors, say encoder_type={e4e!r}" if e4e else ""
+        doubt = (
+            f"; if it was trained as {e4e}, which has the same tensors, say so in Python: "
+            f"restyle_jax.load(path, encoder_type={e4e!r}), and restyle_jax.save to keep it"
+            if e4e
+            else ""
+        )
         warnings.append(f"has no opts.encoder_type: {plain or facts.trunk} is assumed{doubt}")
         return False
     if not isinstance(stated, str) or stated not in OFFICIAL:
@@ -158,9 +168,10 @@ def _check_heads(options: Mapping[str, Any], heads: int, facts: Facts, warnings:
 
 
 def json_able(value: Any) -> Any:
-    """The value with everything that JSON lacks turned into text, and tuples into lists."""
+    """The value with everything that JSON lacks turned into text, such as NaN and infinity, and tuples into lists."""
     if isinstance(value, Mapping):
         return {str(key): json_able(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [json_able(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    kept = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    return value if kept else str(value)

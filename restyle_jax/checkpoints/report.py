@@ -35,8 +35,9 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     Keys: `path`, `format` (of the container), `kind`; `resolution` and `num_styles` (None without a generator); `networks`,
     with sizes, dtypes and the number of trained parameters of each; `latent_avg` (its shape, or None); `geometry` (None if
     there is no encoder); `step` of training (None if the file does not say); `opts` (as stored, or None); `missing` (tensors,
-    latent_avg and options that ought to be there); `unexpected` (tensors that no network has a place for); `ignored` (other
-    entries, such as optimiser state). Reads shapes only. Raises CheckpointError for what is not a checkpoint.
+    latent_avg and options that ought to be there); `unexpected` (tensors that no network has a place for); `misshapen` (sentences
+    on tensors that have a place but do not fit; of other formats than ours, only what fits at no size); `ignored` (other entries,
+    such as optimiser state). Reads shapes only. Raises CheckpointError for what is not a checkpoint.
     """
     path = zoo.resolve(path)
     own = native.own_directory(path)
@@ -51,6 +52,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
     contents = detect.contents(tree, format, file)
     networks: dict[str, Any] = {}
     missing: list[str] = []
+    misshapen: list[str] = []
     unexpected = list(contents.strays)
 
     def add(role: str, details: Mapping[str, Any], table: engine.Table) -> None:
@@ -58,6 +60,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         absent, extra = engine.unmatched(table, state)
         missing.extend(prefix + key for key in absent)
         unexpected.extend(prefix + key for key in extra)
+        misshapen.extend(prefix + fault for fault in engine.misshapen(table, state))
         stored = [(name, shape) for name, found in engine.shapes(table, state).items() for shape in found]
         networks[role] = {**details, "parameters": _count(stored), "dtypes": _dtypes(state.values())}
 
@@ -75,7 +78,10 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         add("trunk", {"trunk": name, "in_channels": config.in_channels, "width": config.width}, table)
     if contents.classifier is not None:
         config, table = latent_classifier.sizes(contents, file, None)
-        add("classifier", _describe_classifier(config), table)
+        details = _describe_classifier(config)
+        if config.style_dim != latent_classifier.STYLE_DIM:  # a guess
+            del details["num_styles"], details["style_dim"]
+        add("classifier", details, table)
     if contents.editor is not None:
         config, table = edit_transformer.sizes(contents, file, "unknown")
         add("editor", _describe_editor(config), table)
@@ -99,6 +105,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         "opts": opts.json_able(contents.opts),
         "missing": list(dict.fromkeys(missing)),  # the mapping network of a Style Transformer is part of two networks
         "unexpected": list(dict.fromkeys(unexpected)),
+        "misshapen": list(dict.fromkeys(misshapen)),
         "ignored": list(contents.others),
     }
 
@@ -106,8 +113,10 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
 def _own_report(directory: Path) -> dict[str, Any]:
     config = native.read_config(directory)
     networks = native.configs(config, directory)
-    arrays = reader.read(directory / native.WEIGHTS).tree
-    metadata = config.get("metadata") or {}
+    arrays = native.stored(directory)
+    _, targets = native.blueprints(networks, directory, len(arrays))
+    missing, unexpected, unequal = engine.compare_own(arrays, targets)
+    metadata = opts.json_able(config.get("metadata") or {})
     describers = {
         "generator": _describe_generator,
         "encoder": _describe_config_of_encoder,
@@ -136,8 +145,9 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "geometry": _geometry(native.geometry(config, directory)) if "encoder" in networks else None,
         "step": metadata.get("step"),
         "opts": metadata.get("opts"),
-        "missing": ["w_avg"] if generator and average is None else [],
-        "unexpected": [],
+        "missing": missing,
+        "unexpected": unexpected,
+        "misshapen": [fault for _, fault in unequal],
         "ignored": [],
     }
 
@@ -193,11 +203,15 @@ def _describe_editor(config: EditTransformerConfig) -> dict[str, Any]:
 def _describe_encoder(contents: Contents, file: str, num_styles: int) -> tuple[dict[str, Any], engine.Table]:
     state = contents.encoder or {}
     if contents.kind == detect.STYLE_TRANSFORMER:
-        config, table = style_transformer.sizes_of(state, file, num_styles=num_styles)
+        config, table = style_transformer.sizes_of(state, file, num_styles=num_styles, input_nc=contents.input_nc)
         return _describe_config_of_encoder(config), table
     stated = opts.json_able(contents.opts or {}).get("encoder_type")
     config, table = sizes.encoder(
-        state, file, progressive=opts.is_progressive(stated), num_styles=sizes.num_heads(state)
+        state,
+        file,
+        progressive=opts.is_progressive(stated),
+        num_styles=sizes.num_heads(state),
+        input_nc=contents.input_nc,
     )
     return {**_describe_config_of_encoder(config), "encoder_type_in_opts": stated}, table
 
@@ -257,7 +271,9 @@ def describe(report: Mapping[str, Any]) -> str:
     for title in ("missing", "unexpected", "ignored"):
         if report[title]:
             lines.append(f"  {title}: {', '.join(report[title])}")
-    return "\n".join(lines)
+    lines += [f"  misshapen: {fault}" for fault in report["misshapen"]]
+    # Names in a file may have halves of characters, which no terminal takes.
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: Any, separator: str = ", ") -> str:

@@ -114,7 +114,7 @@ def generator(contents: Contents, file: str) -> tuple[GeneratorConfig, engine.Ta
     }
     if conditional:
         sizes["label_dim"] = vote(shapes, ("mapping.embed.kernel", 0))
-    return completed(config, sizes, file, "generator", state), table
+    return completed(config, sizes, file, "generator", state, table), table
 
 
 def _stylegan(state: State, naming: str, file: str) -> tuple[stylegan.GeneratorConfig, engine.Table]:
@@ -129,7 +129,8 @@ def _stylegan(state: State, naming: str, file: str) -> tuple[stylegan.GeneratorC
         mapping_layers=layers,
         label_dim=int(conditional),
     )
-    shapes = engine.shapes(generator_table(config, naming), state)
+    table = generator_table(config, naming)
+    shapes = engine.shapes(table, state)
     epilogues = [[f"synthesis.blocks.{block}.epilogue{i}" for i in (0, 1)] for block in range(blocks)]
     w_dim = vote(shapes, *((f"{name}.style.kernel", 0) for pair in epilogues for name in pair))
     dense = [((f"mapping.layers.{i}.kernel", 1), (f"mapping.layers.{i}.bias", 0)) for i in range(layers)]
@@ -147,7 +148,7 @@ def _stylegan(state: State, naming: str, file: str) -> tuple[stylegan.GeneratorC
     }
     if conditional:
         sizes["label_dim"] = vote(shapes, ("mapping.embedding", 0))
-    config = completed(config, sizes, file, "generator", state)
+    config = completed(config, sizes, file, "generator", state, table)
     return config, generator_table(config, naming)
 
 
@@ -183,7 +184,7 @@ def discriminator(contents: Contents, file: str) -> tuple[DiscriminatorConfig, e
     sizes: dict[str, Any] = {"channels": (last, *(_width_before(shapes, block) for block in reversed(range(blocks))))}
     if conditional:
         sizes["label_dim"] = vote(shapes, ("mapping.embed.kernel", 0))
-    return completed(config, sizes, file, "discriminator", state), table
+    return completed(config, sizes, file, "discriminator", state, table), table
 
 
 def _width_before(shapes: Shapes, block: int) -> int | None:
@@ -202,11 +203,14 @@ def has_pyramid(state: State) -> bool:
     return any(key.startswith("latlayer") for key in state)
 
 
-def encoder(state: State, file: str, *, progressive: bool, num_styles: int) -> tuple[EncoderConfig, engine.Table]:
+def encoder(
+    state: State, file: str, *, progressive: bool, num_styles: int, input_nc: Any = None
+) -> tuple[EncoderConfig, engine.Table]:
     """The config of an encoder, and its table.
 
     progressive: whether the heads are offsets from the first one, which the tensors do not tell.
-    num_styles: how many of the heads to use. Raises CheckpointError if there is too little to tell, or for an unknown trunk.
+    num_styles: how many of the heads to use. input_nc: see `in_channels`.
+    Raises CheckpointError if there is too little to tell, or for an unknown trunk.
     """
     head = (
         ("fpn_progressive" if progressive else "fpn")
@@ -225,11 +229,11 @@ def encoder(state: State, file: str, *, progressive: bool, num_styles: int) -> t
     shapes = engine.shapes(table, state)
     linear = [path for path in shapes if path.endswith("linear.kernel")]
     sizes = {
-        "in_channels": vote(shapes, ("trunk.input_layer.conv.kernel", 2)),
+        "in_channels": in_channels(shapes, "trunk.", stated=input_nc, usual=6),
         "style_dim": vote(shapes, *((path, axis) for path in linear for axis in (0, 1))),
         "width": trunk_width(shapes, "trunk."),
     }
-    return completed(config, sizes, file, "encoder", state), table
+    return completed(config, sizes, file, "encoder", state, table), table
 
 
 def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table]:
@@ -244,8 +248,8 @@ def trunk(contents: Contents, file: str) -> tuple[str, TrunkConfig, engine.Table
         table = encoders.torchvision_trunk(config.blocks, bottleneck=config.bottleneck)
     table = counted(table, state)
     shapes = engine.shapes(table, state)
-    sizes = {"width": trunk_width(shapes, ""), "in_channels": vote(shapes, ("input_layer.conv.kernel", 2))}
-    return name, completed(config, sizes, file, "trunk", state), table
+    sizes = {"width": trunk_width(shapes, ""), "in_channels": in_channels(shapes, "", usual=3)}
+    return name, completed(config, sizes, file, "trunk", state, table), table
 
 
 def trunk_name(state: State, file: str) -> str:
@@ -273,6 +277,13 @@ def num_units(config: TrunkConfig) -> int:
 def counted(table: engine.Table, state: State) -> engine.Table:
     """The table for this file, which may be older than the batch counts of torch."""
     return table if any(key.endswith("num_batches_tracked") for key in state) else without_counts(table)
+
+
+def in_channels(shapes: Shapes, prefix: str, *, stated: Any = None, usual: int) -> int:
+    """Channels of what a trunk sees. Only its first convolution tells; without that it is what the options say (`stated`), or what
+    is usual, so that everything else that is wrong can be named as well."""
+    sensible = type(stated) is int and 0 < stated < WHOLE_BATCH
+    return vote(shapes, (f"{prefix}input_layer.conv.kernel", 2)) or (stated if sensible else usual)
 
 
 def trunk_width(shapes: Shapes, prefix: str) -> int | None:

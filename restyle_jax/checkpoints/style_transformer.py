@@ -32,8 +32,10 @@ def num_tokens(state: State) -> int | None:
     return shape[1] if len(shape) == 3 else None
 
 
-def sizes_of(state: State, file: str, *, num_styles: int) -> tuple[StyleTransformerConfig, engine.Table]:
-    """The config of an encoder, and its table; `num_styles` of its tokens are used.
+def sizes_of(
+    state: State, file: str, *, num_styles: int, input_nc: Any = None
+) -> tuple[StyleTransformerConfig, engine.Table]:
+    """The config of an encoder, and its table; `num_styles` of its tokens are used. input_nc: see `sizes.in_channels`.
 
     Raises CheckpointError if there is too little to tell, for an unknown trunk, or for fewer tokens than styles.
     """
@@ -52,12 +54,12 @@ def sizes_of(state: State, file: str, *, num_styles: int) -> tuple[StyleTransfor
     levels = ("coarse", "medium", "fine")
     attentions = [f"{level}.{which}_attention.out.kernel" for level in levels for which in ("self", "cross")]
     found: dict[str, Any] = {
-        "in_channels": vote(shapes, ("trunk.input_layer.conv.kernel", 2)),
+        "in_channels": sizes.in_channels(shapes, "trunk.", stated=input_nc, usual=3),
         "style_dim": vote(shapes, *((name, axis) for name in attentions for axis in (0, 1))),
         "hidden": vote(shapes, *((f"{level}.linear1.bias", 0) for level in levels)),
         "width": sizes.trunk_width(shapes, "trunk."),
     }
-    return completed(config, found, file, "encoder", state), table
+    return completed(config, found, file, "encoder", state, table), table
 
 
 def without_average(file: str) -> CheckpointError:

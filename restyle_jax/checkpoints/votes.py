@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from restyle_jax.convert import engine
 from restyle_jax.convert.detect import State, indices
 from restyle_jax.convert.errors import CheckpointError
 
@@ -22,8 +23,10 @@ def blocks_by_resolution(state: State, prefix: str) -> int:
 
 
 def vote(shapes: Shapes, *places: tuple[str, int]) -> int | None:
-    """The most frequent size among (path, axis) places; None if none of them exists."""
-    return majority(shape[axis] for path, axis in places for shape in shapes.get(path, ()) if axis < len(shape))
+    """The most frequent size among (path, axis) places; None if none of them exists, or only empty arrays."""
+    return majority(
+        shape[axis] for path, axis in places for shape in shapes.get(path, ()) if axis < len(shape) and shape[axis] > 0
+    )
 
 
 def majority(values: Iterable[int]) -> int | None:
@@ -50,13 +53,19 @@ def impossible(file: str, reason: object) -> CheckpointError:
     )
 
 
-def completed(config: Any, sizes: Mapping[str, Any], file: str, network: str, state: State) -> Any:
-    """The config with the sizes in place of its preliminary ones. Raises CheckpointError if one is unknown or impossible."""
+def completed(config: Any, sizes: Mapping[str, Any], file: str, network: str, state: State, table: engine.Table) -> Any:
+    """The config with the sizes in place of its preliminary ones.
+
+    Raises CheckpointError if one is unknown, which lists everything that does not fit the table, or impossible.
+    """
     flat = [size for value in sizes.values() for size in (value if isinstance(value, tuple) else (value,))]
     if None in flat:
+        missing, unexpected = engine.unmatched(table, state)
+        faults = {"missing": missing, "unexpected": unexpected, "misshapen": engine.misshapen(table, state)}
+        listing = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in faults.items() if keys)
         raise CheckpointError.explain(
             file,
-            found=f"only {len(state)} tensors of the {network}, too few to tell its size",
+            found=f"only {len(state)} tensors of the {network}, too few to tell its size ({listing})",
             expected="all of its tensors",
             remedy="use the complete checkpoint",
         )

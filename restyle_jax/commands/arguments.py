@@ -2,19 +2,26 @@
 
 import argparse
 import difflib
-import functools
 import math
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-say: Callable[[str], None] = functools.partial(tqdm.write, file=sys.stderr)
-"""Prints a message for people; does not tear a progress bar apart."""
+from restyle_jax.jobs.outputs import OutputError
+
+MAX_STEPS = 1000  # of refinement
+LARGEST = (2 - 2**-23) * 2.0**127  # of float32
+
+
+def say(message: str) -> None:
+    """Print a message for people; does not tear a progress bar apart."""
+    tqdm.write(message, file=sys.stderr)
 
 
 def failed(message: str) -> int:
@@ -104,9 +111,29 @@ def add_compilation_cache(command: argparse.ArgumentParser) -> None:
     )
 
 
+class Once(argparse.Action):
+    """Stores what an option is given, and refuses the option a second time, which would silently replace the first."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "is given twice, expected once")
+        setattr(namespace, self.dest, values)
+
+
+def finite(text: str) -> float:
+    """A type of option: numbers that are finite in float32."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not abs(number) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a finite number in float32")
+    return number
+
+
 def integer(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
     """A type of option: whole numbers from `minimum` to `maximum`."""
-    expected = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
+    expected = f"of at least {minimum}" + ("" if maximum == math.inf else f" and at most {maximum}")
 
     def parse(text: str) -> int:
         if not text.strip().lstrip("+-").isdecimal() or not minimum <= int(text) <= maximum:
@@ -117,15 +144,19 @@ def integer(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
 
 
 def compilation_cache() -> Path:
-    """Where compiled programs are kept: $JAX_COMPILATION_CACHE_DIR, or restyle_jax/xla in the user's cache folder."""
+    """Where compiled programs are kept: $JAX_COMPILATION_CACHE_DIR, or restyle_jax/xla in the user's cache folder, or in that for
+    temporary files if the user has none."""
     if chosen := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return Path(chosen)
-    if sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        if sys.platform == "win32":
+            root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        elif sys.platform == "darwin":
+            root = Path.home() / "Library" / "Caches"
+        else:
+            root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # there is neither $HOME nor an entry for this user
+        root = Path(tempfile.gettempdir())
     return root / "restyle_jax" / "xla"
 
 
@@ -144,8 +175,16 @@ def keep_programs(wanted: bool) -> None:
 
 
 def prepare_jax(parsed: argparse.Namespace) -> None:
-    """Set JAX up as the options of `add_computing` ask."""
+    """Set JAX up as the options of `add_computing` ask. Raises OutputError if it finds no device."""
     import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # of a platform that it does not know, and of one that is not here
+        raise OutputError(
+            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: JAX finds no such device ({str(error) or 'none is here'}). "
+            "Set the variable to cpu, or to another platform that this machine has."
+        ) from error
 
     if parsed.dtype == "float32":  # accelerators would round the inputs of matrix products
         jax.config.update("jax_default_matmul_precision", "highest")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax import zoo
-from restyle_jax.commands.arguments import add_command, add_computing, failed, integer, prepare_jax, say
+from restyle_jax.commands.arguments import MAX_STEPS, add_command, add_computing, failed, integer, prepare_jax, say
 from restyle_jax.demo import MOST_STEPS
 from restyle_jax.jobs.workdir import model_in
 
@@ -76,7 +76,7 @@ def add_demo(commands: Any) -> None:
     )
     demo.add_argument(
         "--steps",
-        type=integer(1),
+        type=integer(1, MAX_STEPS),
         default=5,
         metavar="N",
         help=f"refinement steps; with --serve those that are chosen at first, at most {MOST_STEPS} (default: 5)",

@@ -8,6 +8,7 @@ from restyle_jax.commands.arguments import (
     add_checkpoint,
     add_command,
     add_computing,
+    finite,
     integer,
     prepare_jax,
 )
@@ -81,7 +82,7 @@ def add_directions(commands: Any) -> None:
     interfacegan.add_argument("--space", choices=("Z", "W"), default="W", help="photos need W (default: W)")
     interfacegan.add_argument(
         "--chosen",
-        type=float,
+        type=finite,
         default=0.02,
         metavar="SHARE",
         help="of the codes at either end; above 1 their number (default: 0.02)",
@@ -114,7 +115,9 @@ def _add_method(methods: Any, name: str, summary: str, details: str) -> argparse
     add_checkpoint(method, "any checkpoint with a generator")
     method.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new .npz file")
     method.add_argument("--overwrite", action="store_true", help="replace FILE")
-    method.add_argument("--seed", type=integer(0), default=0, metavar="S", help="of all random draws (default: 0)")
+    method.add_argument(
+        "--seed", type=integer(0, 2**32 - 1), default=0, metavar="S", help="of all random draws (default: 0)"
+    )
     add_computing(method)
     return method
 
@@ -128,13 +131,17 @@ def _add_scores(method: argparse.ArgumentParser, samples: int) -> None:
         "--samples", type=integer(4), default=samples, metavar="N", help=f"random codes to score (default: {samples})"
     )
     method.add_argument(
-        "--truncation-psi", type=float, default=0.7, metavar="PSI", help="of what is scored (default: 0.7)"
+        "--truncation-psi", type=finite, default=0.7, metavar="PSI", help="of what is scored (default: 0.7)"
     )
 
 
 def _fit(parsed: argparse.Namespace) -> int:
     if parsed.method == "interfacegan" and not parsed.chosen > 0:
         raise OutputError(f"--chosen is {parsed.chosen:g}; expected a share of up to 1, or a number of codes.")
+    if parsed.method == "stylespace" and parsed.positives >= parsed.samples:
+        raise OutputError(
+            f"--positives is {parsed.positives} of {parsed.samples} codes; expected fewer than --samples, so that others are left."
+        )
     prepare_jax(parsed)
     from restyle_jax.jobs import fit_directions as job
 
@@ -156,7 +163,7 @@ def _fit(parsed: argparse.Namespace) -> int:
     )
     found = job.fit_directions(common, method)
     for i, direction in enumerate(found[:SHOWN]):
-        print(f"{i:>3}  {direction.name:<24}{_measured(direction.metadata)}")
+        print(f"{i:>3}  {direction.name:<23} {_measured(direction.metadata)}")
     if len(found) > SHOWN:
         print(f"     ... {len(found)} in all")
     print(f"{len(found)} direction(s) in {parsed.output}")

@@ -5,13 +5,18 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from restyle_jax import zoo
 from restyle_jax.commands.arguments import (
+    MAX_STEPS,
+    Once,
     add_checkpoint,
     add_command,
     add_computing,
     add_output,
     failed,
+    finite,
     integer,
     prepare_jax,
     say,
@@ -50,8 +55,9 @@ that; the last step of each photo is taken.
 
 Changes are measured by the networks that are given: --attributes reads them off pictures,
 --classifier off codes, --identity-weights compares faces. --attribute names the one that is
-meant; the dependency is the mean change of all others. The unit of a change is the standard
-deviation of the attribute over made pictures.
+meant (of a choice that is taken from a reference, the value which that shows most); the
+dependency is the mean change of all others. The unit of a change is the standard deviation of
+the attribute over made pictures.
 
 If it is stopped, the same command continues with the photos that are not done. The exit status
 is 0 if all photos were edited, 1 if some could not be read or nothing could be done.
@@ -60,7 +66,7 @@ examples:
   restyle edit --checkpoint restyle_e4e_ffhq_encode.pt --input photos --output smiles \\
     --direction smile.pt --strengths -3,-1.5,0,1.5,3 --layers 4-8 --morph -3,3
   restyle edit --checkpoint runs/avatars --input inverted/latents.npz --output glasses \\
-    --label glasses=1 --classifier runs/classifier --order 2 --attributes runs/attributes
+    --label glasses_tinted=1 --classifier runs/classifier --order 2 --attributes runs/attributes
 """
 
 STRENGTHS = {"direction": (-3.0, -1.5, 0.0, 1.5, 3.0), "label": (1.0, 2.0, 3.0), "reference": (1.0,)}
@@ -81,12 +87,22 @@ def add_edit(commands: Any) -> None:
     add_output(edit)
     kind = edit.add_mutually_exclusive_group(required=True)
     kind.add_argument(
-        "--direction", type=Path, metavar="FILE|NAME", help="a file with directions, or a name of the zoo"
+        "--direction",
+        action=Once,
+        type=Path,
+        metavar="FILE|NAME",
+        help="a file with directions, or a name of the zoo",
     )
     kind.add_argument(
-        "--label", type=_label, metavar="NAME=0|1", help="an attribute of the classifier, absent or present"
+        "--label",
+        action=Once,
+        type=_label,
+        metavar="NAME=0|1",
+        help="an attribute of the classifier, absent or present",
     )
-    kind.add_argument("--reference", nargs="+", type=Path, metavar="PHOTO", help="photos to take an attribute from")
+    kind.add_argument(
+        "--reference", action=Once, nargs="+", type=Path, metavar="PHOTO", help="photos to take an attribute from"
+    )
     edit.add_argument(
         "--strengths",
         type=_numbers,
@@ -117,20 +133,23 @@ def add_edit(commands: Any) -> None:
     )
     edit.add_argument("--morph", type=_numbers, metavar="A,B", help="an animation from strength A to B and back")
     edit.add_argument(
-        "--steps", type=integer(1), default=5, metavar="N", help="refinement steps of the inversion (default: 5)"
+        "--steps",
+        type=integer(1, MAX_STEPS),
+        default=5,
+        metavar="N",
+        help="refinement steps of the inversion (default: 5)",
     )
     add_computing(edit)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    """ "-3,0,3" -> (-3.0, 0.0, 3.0), without repetitions."""
+    """ "-3,0,3" -> (-3.0, 0.0, 3.0), without those that are repetitions in float32."""
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected finite numbers such as -3,0,3")
-    return tuple(dict.fromkeys(number + 0.0 for number in numbers))  # -0 becomes 0
+        numbers = [finite(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        message = f"got {text!r}, expected finite numbers such as -3,0,3 (in float32)"
+        raise argparse.ArgumentTypeError(message) from error
+    return tuple({np.float32(number): number + 0.0 for number in numbers}.values())  # -0 becomes 0
 
 
 def _label(text: str) -> tuple[str, int]:
@@ -228,5 +247,6 @@ def _print(report: Any) -> None:
         for name in judges:
             values += [entry[name]["target"], entry[name].get("dependency", {}).get("mean", math.nan)]
         values += [entry["identity"]] if "identity" in entry else []
-        cells = [f"{value:{len(title)}.3g}" for title, value in zip(titles, values, strict=True)]
+        numbers = [math.nan if value is None else value for value in values]
+        cells = [f"{number:{len(title)}.3g}" for title, number in zip(titles, numbers, strict=True)]
         print("  ".join(cells), *([entry["reference"]] if "reference" in entry else []))

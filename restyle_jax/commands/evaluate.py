@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import (
+    MAX_STEPS,
     add_checkpoint,
     add_command,
     add_computing,
@@ -49,7 +50,9 @@ def add_eval(commands: Any) -> None:
         "--data", required=True, type=Path, metavar="DIR", help="a prepared data set, or a folder of pictures"
     )
     add_output(evaluate)
-    evaluate.add_argument("--steps", type=integer(1), default=5, metavar="N", help="refinement steps (default: 5)")
+    evaluate.add_argument(
+        "--steps", type=integer(1, MAX_STEPS), default=5, metavar="N", help="refinement steps (default: 5)"
+    )
     evaluate.add_argument(
         "--task", choices=TASKS, default="inversion", help="what the model was trained for (default: inversion)"
     )

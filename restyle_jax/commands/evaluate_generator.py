@@ -10,6 +10,7 @@ from restyle_jax.commands.arguments import (
     add_computing,
     add_output,
     failed,
+    finite,
     integer,
     prepare_jax,
     say,
@@ -53,6 +54,13 @@ def add_eval_generator(commands: Any) -> None:
     )
     add_checkpoint(evaluate, "any checkpoint with a generator, or the folder of a training run")
     evaluate.add_argument("--data", type=Path, metavar="DIR", help="a prepared data set, or a folder of pictures")
+    evaluate.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="classes of these pictures, as for `restyle train`: those of a conditional generator are drawn from them (default: "
+        "all classes are equally frequent)",
+    )
     add_output(evaluate)
     evaluate.add_argument("--features", type=Path, metavar="FILE", help="network that compares pictures, see below")
     evaluate.add_argument(
@@ -62,10 +70,12 @@ def add_eval_generator(commands: Any) -> None:
         metavar="N",
         help="pictures to make and compare with the data (default: 50000)",
     )
-    evaluate.add_argument("--seed", type=integer(0), default=0, metavar="S", help="of all random draws (default: 0)")
+    evaluate.add_argument(
+        "--seed", type=integer(0, 2**63 - 1), default=0, metavar="S", help="of all random draws (default: 0)"
+    )
     evaluate.add_argument(
         "--truncation-psi",
-        type=float,
+        type=finite,
         default=1.0,
         metavar="PSI",
         help="below 1: more typical, less varied pictures; path lengths are never truncated (default: 1)",
@@ -99,6 +109,7 @@ def _eval_generator(parsed: argparse.Namespace) -> int:
     options = GeneratorEvalOptions(
         checkpoint=model_in(parsed.checkpoint),
         data=parsed.data,
+        labels=parsed.labels,
         features=parsed.features and model_in(parsed.features),
         count=parsed.count,
         seed=parsed.seed,

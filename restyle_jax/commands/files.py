@@ -37,9 +37,10 @@ examples:
 """
 
 INSPECT = """\
-Says what a file is (kind, networks, sizes, number of styles, what is missing) without building a
-network, also of classifiers and the like. Knows PyTorch .pt/.pth files, NVlabs .pkl snapshots,
-.safetensors and folders made by `restyle convert`. Nothing in the file is ever executed.
+Says what a file is (kind, networks, sizes, number of styles, what is missing or does not fit)
+without building a network, also of classifiers and the like. Knows PyTorch .pt/.pth files, NVlabs
+.pkl snapshots, .safetensors and folders made by `restyle convert`. Nothing in the file is ever
+executed.
 
 example:
   restyle inspect restyle_psp_ffhq_encode.pt

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import (
+    MAX_STEPS,
     add_checkpoint,
     add_command,
     add_computing,
     add_output,
     failed,
+    finite,
     integer,
     prepare_jax,
     say,
@@ -21,7 +23,8 @@ INVERT = """\
 what it writes into DIR:
   steps/1/ ... steps/N/   the reconstruction after each step: <photo name>.png
   latents.npz             key: photo name with extension; value: float32 [N, K, 512]
-  metrics.json            L2 to the input per photo and step, settings, versions, device, seconds
+  metrics.json            L2 to the input per photo and step, settings, versions, device, seconds;
+                          numbers that are not finite are null, and no part of means
   grid.png                one row per photo: input, average image, steps 1 ... N
                           (long folders go on in grid_2.png, ..., up to 8 pages)
   change.png, change.npz  where each step changed the pictures, and how much
@@ -37,7 +40,7 @@ align them first for good results.
 
 If it is stopped, the same command continues with the photos that are not done, and
 photos added later are done alone. The exit status is 0 if all photos were inverted,
-1 if some could not be read (all others are done) or nothing could be done.
+1 if some could not be read or diverged (all others are done) or nothing could be done.
 
 examples:
   restyle invert --checkpoint restyle_psp_ffhq_encode.pt --input photos --output inverted
@@ -71,7 +74,9 @@ def add_invert(commands: Any) -> None:
         help="photos, and folders that are searched for photos",
     )
     add_output(invert)
-    invert.add_argument("--steps", type=integer(1), default=5, metavar="N", help="refinement steps (default: 5)")
+    invert.add_argument(
+        "--steps", type=integer(1, MAX_STEPS), default=5, metavar="N", help="refinement steps (default: 5)"
+    )
     invert.add_argument(
         "--resize-outputs",
         action="store_true",
@@ -84,7 +89,10 @@ def add_invert(commands: Any) -> None:
         help="let this model make the first steps, and --checkpoint continue from its result (e.g. photo to cartoon)",
     )
     invert.add_argument(
-        "--bootstrap-steps", type=integer(1), metavar="N", help="steps of the --bootstrap-from model (default: 1)"
+        "--bootstrap-steps",
+        type=integer(1, MAX_STEPS),
+        metavar="N",
+        help="steps of the --bootstrap-from model (default: 1)",
     )
     add_computing(invert)
 
@@ -99,7 +107,7 @@ def add_generate(commands: Any) -> None:
     )
     generate.add_argument(
         "--truncation-psi",
-        type=float,
+        type=finite,
         default=0.7,
         metavar="PSI",
         help="1: as varied as the training pictures; towards 0: more typical, fewer failures (default: 0.7)",
@@ -146,11 +154,17 @@ def _invert(parsed: argparse.Namespace) -> int:
     outcome = invert_folder(parsed.input, parsed.output, options, say)
     if outcome.inverted:
         print(f"{outcome.inverted} photo(s) inverted, results in {parsed.output}")
-    if outcome.skipped:
-        return failed(
-            f"{len(outcome.skipped)} photo(s) could not be read and were skipped, see above; all others are done."
+    status = 0
+    if outcome.diverged:
+        status = failed(
+            f"the inversion of {len(outcome.diverged)} photo(s) diverged, and not all their results are finite numbers: "
+            f"{', '.join(outcome.diverged)}. Fewer --steps may help, or --dtype float32."
         )
-    return 0
+    if outcome.skipped:
+        status = failed(
+            f"{len(outcome.skipped)} photo(s) could not be inverted and were skipped, see above; all others are done."
+        )
+    return status
 
 
 def _generate(parsed: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import nvlabs, stylegan
 
@@ -77,6 +79,11 @@ class Contents:
             return self.latent_avg
         return _array((self.generator or {}).get(AVERAGES[self.naming]))
 
+    @property
+    def input_nc(self) -> Any:
+        """What the options say about the channels of what the encoder sees; None if nothing."""
+        return (self.opts or {}).get("input_nc")
+
     def attributes(self, role: str) -> Mapping[str, Any]:
         """What an NVlabs network's modules remember of their construction, {dotted path: plain value}; empty for others."""
         return self.nodes[role]["attributes"] if role in self.nodes else {}
@@ -93,7 +100,7 @@ def contents(tree: Any, format: str, file: str, *, averaged: bool = True) -> Con
     if format == "nvlabs-pickle":
         return _nvlabs(tree, file, averaged)
     if any(isinstance(tree.get(name), Mapping) for name in (*ROSINALITY_GENERATORS, "d")):
-        return _rosinality(tree, averaged)
+        return _rosinality(tree, file, averaged)
     if isinstance(tree.get("state_dict"), Mapping):
         return _from_states(tree["state_dict"], tree, file)
     if any(isinstance(tree.get(name), Mapping) for name in GENFORCE_GENERATORS):
@@ -107,7 +114,7 @@ def _chosen(tree: Mapping[str, Any], names: tuple[str, str], averaged: bool) -> 
     return next((name for name in wanted if isinstance(tree.get(name), Mapping)), None)
 
 
-def _rosinality(tree: Mapping[str, Any], averaged: bool) -> Contents:
+def _rosinality(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
     name = _chosen(tree, ROSINALITY_GENERATORS, averaged)
     others = tuple(str(key) for key in tree if key not in (name, "d", "latent_avg"))
     return Contents(
@@ -115,7 +122,7 @@ def _rosinality(tree: Mapping[str, Any], averaged: bool) -> Contents:
         generator=_without_module(tree[name]) if name else None,
         discriminator=_without_module(tree["d"]) if isinstance(tree.get("d"), Mapping) else None,
         prefixes={"generator": f"{name}.", "discriminator": "d."},
-        latent_avg=_array(tree.get("latent_avg")),
+        latent_avg=_average(tree.get("latent_avg"), file),
         others=others,
     )
 
@@ -148,7 +155,8 @@ def _stylegan_kind(state: State) -> tuple[str, str] | None:
 def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
     if not all(isinstance(key, str) for key in states):
         raise _unknown(file, _listing(states))
-    latent_avg = _array(tree.get("latent_avg"))
+    stated = next((entry for place in (tree, states) if (entry := place.get("latent_avg")) is not None), None)
+    latent_avg = _average(stated, file)
     states = _without_module({key: value for key, value in states.items() if key != "latent_avg"})
     others = tuple(str(key) for key in tree if key not in states and key not in ("state_dict", "latent_avg", "opts"))
     opts, step = tree.get("opts"), tree.get("global_step")
@@ -178,7 +186,7 @@ def _from_states(states: State, tree: Mapping[str, Any], file: str) -> Contents:
         return Contents(STYLEGAN2, generator=states, **networks)
     if "final_linear.0.weight" in states or "final_conv.0.weight" in states:
         return Contents(STYLEGAN2, discriminator=states, **networks)
-    if "input_layer.0.weight" in states and not any(key.startswith("styles.") for key in states):
+    if any(key.startswith("input_layer.") for key in states) and not any(key.startswith("styles.") for key in states):
         return Contents(FACE, trunk=states, **networks)
     if any(key.startswith("encoder_q.") for key in states):
         unused = {key.partition(".")[0] for key in states} - {"encoder_q"}
@@ -269,6 +277,24 @@ def _without_module(states: State) -> dict[str, Any]:
 
 def _below(states: State, prefix: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in states.items() if key.startswith(prefix)}
+
+
+def _average(value: Any, file: str) -> Any:
+    """A latent_avg as an array, which may also be a list of numbers; None stays. Raises CheckpointError for anything else."""
+    if value is None or hasattr(value, "shape"):
+        return value
+    try:
+        array = np.array(value if isinstance(value, list | tuple) else None)
+    except ValueError:  # lists of different lengths
+        array = np.array(None)
+    if array.dtype.kind in "iuf":
+        return array.astype(np.float32)
+    raise CheckpointError.explain(
+        file,
+        found=f"a latent_avg that is no array (a {type(value).__name__})",
+        expected="an array of numbers, or none",
+        remedy="save it as a tensor, or leave it out to have it estimated",
+    )
 
 
 def _array(value: Any) -> Any:

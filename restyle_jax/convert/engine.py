@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.convert.transforms import Transform
+from restyle_jax.convert.transforms import COUNT, Transform, nearest
 
 
 class Target(Protocol):
@@ -102,6 +102,8 @@ def read(
             arrays[entry.ours] = np.full(targets[entry.ours].shape, entry.value, targets[entry.ours].dtype)
         elif isinstance(entry, Row):
             target, array = targets[entry.ours], entry.transform.forward(np.asarray(source[entry.theirs]))
+            if entry.transform is COUNT:
+                array = nearest(array, target.dtype)
             if entry.index is None:
                 arrays[entry.ours] = np.array(array, target.dtype, order="C")
             else:
@@ -132,6 +134,20 @@ def unmatched(table: Table, source: Mapping[str, Any]) -> tuple[list[str], list[
     return missing, [key for key in source if key not in known and not key.startswith(ignored)]
 
 
+def misshapen(table: Table, source: Mapping[str, Any]) -> list[str]:
+    """What cannot be the tensor of its row, whatever the sizes: no array, an empty one, or one of another rank."""
+    return [
+        f"{entry.theirs}: found {_shape(source[entry.theirs])}, expected {entry.transform.form}"
+        for entry in table
+        if isinstance(entry, Row) and entry.theirs in source and not _possible(entry, source[entry.theirs])
+    ]
+
+
+def _possible(row: Row, found: Any) -> bool:
+    shape = getattr(found, "shape", None)
+    return shape is not None and 0 not in shape and row.transform.our_shape(tuple(shape)) is not None
+
+
 def write(
     table: Table, arrays: Mapping[str, np.ndarray], ignored: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
@@ -157,12 +173,25 @@ def is_float(array: Any) -> bool:
     return hasattr(array, "dtype") and _sort(array.dtype) == "float"
 
 
+def compare_own(
+    source: Mapping[str, Any], targets: Mapping[str, Target]
+) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    """(paths that `source` lacks, paths that only it has, faults of the others: what differs and how), for our own format."""
+    missing = [path for path in targets if path not in source]
+    unexpected = [path for path in source if path not in targets]
+    common = [path for path in targets if path in source]
+    unequal = [
+        fault for path in common for fault in _unequal(path, source[path], targets[path].shape, targets[path].dtype)
+    ]
+    return missing, unexpected, unequal
+
+
 def check_own(source: Mapping[str, Any], targets: Mapping[str, Target], *, file: str, what: str) -> None:
     """The same strictness for our own format: raises CheckpointError unless both sides have equal names and shapes."""
-    faults = [f"missing     {path} {_shape(targets[path])}" for path in targets if path not in source]
-    faults += [f"unexpected  {path} {_shape(source[path])}" for path in source if path not in targets]
-    for path in targets.keys() & source.keys():
-        faults += _unequal(path, source[path], targets[path].shape, targets[path].dtype, needed_by="")
+    missing, unexpected, unequal = compare_own(source, targets)
+    faults = [f"missing     {path} {_shape(targets[path])}" for path in missing]
+    faults += [f"unexpected  {path} {_shape(source[path])}" for path in unexpected]
+    faults += [_line(*fault) for fault in unequal]
     if faults:
         raise _misfit(sorted(faults), file=file, what=what)
 
@@ -184,7 +213,10 @@ def _faults(table: Table, source: Mapping[str, Any], targets: Mapping[str, Targe
         if row.theirs not in source:
             yield f"missing     {row.theirs} {_show(expected)}, for {ours} {_show(shape)}"
         else:
-            yield from _unequal(row.theirs, source[row.theirs], expected, target.dtype, f", for {ours} {_show(shape)}")
+            found = source[row.theirs]
+            dtype = found.dtype if row.transform is COUNT and is_float(found) else target.dtype
+            for fault in _unequal(row.theirs, found, expected, dtype):
+                yield f"{_line(*fault)}, for {ours} {_show(shape)}"
     yield from _coverage(table, targets)
 
 
@@ -196,8 +228,8 @@ def _constant_faults(entry: Constant, source: Mapping[str, Any]) -> Iterator[str
     if entry.theirs not in source:
         yield f"missing     {entry.theirs} {_shape(entry.value)}, {entry.what}"
         return
-    shape_faults = list(_unequal(entry.theirs, source[entry.theirs], entry.value.shape, entry.value.dtype, ""))
-    yield from shape_faults
+    shape_faults = list(_unequal(entry.theirs, source[entry.theirs], entry.value.shape, entry.value.dtype))
+    yield from (_line(*fault) for fault in shape_faults)
     if not shape_faults:
         found = np.asarray(source[entry.theirs], np.float32)
         # Half-precision files round a filter; another filter differs by far more than this.
@@ -220,13 +252,18 @@ def _coverage(table: Table, targets: Mapping[str, Target]) -> Iterator[str]:
             yield f"table       {path} {_shape(target)} is filled at {indices}, expected {wanted}"
 
 
-def _unequal(key: str, found: Any, shape: Iterable[int], dtype: Any, needed_by: str) -> Iterator[str]:
+def _unequal(key: str, found: Any, shape: Iterable[int], dtype: Any) -> Iterator[tuple[str, str]]:
+    """What about an array is wrong, and how: nothing or one fault."""
     if not hasattr(found, "shape"):
-        yield f"type        {key}: found {type(found).__name__}, expected an array {_show(shape)}{needed_by}"
+        yield "type", f"{key}: found {type(found).__name__}, expected an array {_show(shape)}"
     elif tuple(found.shape) != tuple(shape):
-        yield f"shape       {key}: found {_shape(found)}, expected {_show(shape)}{needed_by}"
+        yield "shape", f"{key}: found {_shape(found)}, expected {_show(shape)}"
     elif _sort(found.dtype) != _sort(dtype):
-        yield f"dtype       {key}: found {np.dtype(found.dtype).name}, expected {np.dtype(dtype).name}{needed_by}"
+        yield "dtype", f"{key}: found {np.dtype(found.dtype).name}, expected {np.dtype(dtype).name}"
+
+
+def _line(what: str, fault: str) -> str:
+    return f"{what:<12}{fault}"
 
 
 def _sort(dtype: Any) -> str:

@@ -20,6 +20,16 @@ class CheckpointError(Exception):
         """The error in its usual four parts; each argument is a phrase without a full stop."""
         return cls(f"{os.fspath(path)}: found {found}; expected {expected}. What to do: {remedy}.")
 
+    @classmethod
+    def unreadable(cls, path: str | os.PathLike[str], error: OSError) -> CheckpointError:
+        """The error for a file that the operating system does not give away."""
+        return cls.explain(
+            path,
+            found=f"that it cannot be read ({error.strerror or error})",
+            expected="a readable checkpoint file",
+            remedy="check the path and its permissions",
+        )
+
 
 class Unreadable(Exception):
     """Bytes that do not follow their format, seen from where the path of the file is not known.

@@ -112,12 +112,7 @@ def read(path: str | os.PathLike[str], *, verify: bool = False, plain: bool = Fa
     except Unreadable as error:
         raise CheckpointError.explain(name, found=error.found, expected=error.expected, remedy=error.remedy) from error
     except OSError as error:
-        raise CheckpointError.explain(
-            name,
-            found=f"that it cannot be read ({error.strerror or error})",
-            expected="a readable checkpoint file",
-            remedy="check the path and its permissions",
-        ) from error
+        raise CheckpointError.unreadable(name, error) from error
     except _FAILURES as error:
         # Damage can surface anywhere, as nearly any built-in error; nothing else may leave this function.
         damage = Unreadable(f"damaged contents ({type(error).__name__}: {error!s:.100})")

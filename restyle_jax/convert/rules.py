@@ -30,6 +30,14 @@ def _attributes(r: Rebuilder, call: Call) -> dict[Any, Any]:
     return r.mapping(pairs_of(call.state)) if call.has_state else {}
 
 
+def _plain_object(r: Rebuilder, call: Call) -> dict[Any, Any]:
+    """How protocols 0 and 1 make an object of a class of Python: without arguments, out of `object`; its attributes follow."""
+    match call.args:
+        case (Name(dotted=kind), Name(dotted="builtins.object"), None) if RULES.get(kind) is _attributes:
+            return _attributes(r, call)
+    raise Unreadable("an object that is made in an unknown way")
+
+
 def _members(r: Rebuilder, call: Call) -> list[Any]:
     given = call.args[0] if call.args else []
     if not isinstance(given, list):
@@ -179,6 +187,7 @@ RULES: Rules = {
     "dnnlib.util.EasyDict": _dictionary,
     "argparse.Namespace": _attributes,
     "types.SimpleNamespace": _attributes,
+    "copyreg._reconstructor": _plain_object,
     "builtins.set": _members,
     "builtins.frozenset": _members,
     "builtins.slice": _arguments,
@@ -217,10 +226,11 @@ _MENTIONED = (
     *(f"torch.{element}Tensor" for element in _ELEMENTS),
     "torch.Tensor",
     "numpy.ndarray",
-    *(f"builtins.{name}" for name in ("dict", "list", "int", "float", "str", "bool")),
+    *(f"builtins.{name}" for name in ("object", "dict", "list", "int", "float", "str", "bool")),
 )
 _MOVED = {
     "__builtin__.": "builtins.",
+    "copy_reg.": "copyreg.",
     "numpy._core.": "numpy.core.",
     "pathlib._local.": "pathlib.",
 }

@@ -2,7 +2,7 @@
 
 The file is the zip form that `torch.save` has written since version 1.6: `data.pkl`, a pickle in which every tensor is a
 call of `torch._utils._rebuild_tensor_v2`, and one stored member `data/<n>` per tensor with its raw little-endian numbers.
-`torch.load(..., weights_only=True)` accepts it.
+`torch.load(..., weights_only=True)` accepts it, but for integers of more than 255 bytes, which need `weights_only=False`.
 """
 
 import io
@@ -80,7 +80,9 @@ class _Emitter:
                 self.out.write(pickle.NEWTRUE if value else pickle.NEWFALSE)
             case int():
                 digits = pickle.encode_long(value)
-                self.out.write(pickle.LONG1 + bytes([len(digits)]) + digits)
+                short = len(digits) < 256
+                length = bytes([len(digits)]) if short else struct.pack("<I", len(digits))
+                self.out.write((pickle.LONG1 if short else pickle.LONG4) + length + digits)
             case float():
                 self.out.write(pickle.BINFLOAT + struct.pack(">d", value))
             case str():

@@ -1,11 +1,13 @@
 """Named layout changes between upstream (torch) arrays and ours, each with its inverse.
 
 A transform is one einops pattern, written `upstream -> ours`; the inverse is the same pattern read from right to left.
-All of them only permute, reverse or reshape, so that a round trip is exact to the bit.
+All of them only permute, reverse or reshape, so that a round trip is exact to the bit; batch counts beyond int32 end there.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from einops import EinopsError, rearrange
@@ -43,6 +45,11 @@ class Transform:
         """The shape that an upstream array must have to become one of our `shape`."""
         return self.inverse(_blank(shape)).shape
 
+    @property
+    def form(self) -> str:
+        """What an upstream array must be, for error messages."""
+        return f"a {self.name} ({self.pattern.partition('->')[0].strip()})"
+
     def our_shape(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The shape that an upstream array of `shape` becomes, or None if it does not fit the pattern."""
         try:
@@ -63,6 +70,13 @@ CONV = Transform("convolution", "o i h w -> h w i o")
 LINEAR = Transform("linear", "o i -> i o")
 POINTWISE = Transform("1x1 convolution as a dense layer", "o i 1 1 -> i o")
 COUNT = Transform("batch count", " -> ", upstream_dtype=np.int64)
+
+
+def nearest(count: np.ndarray, dtype: Any) -> np.ndarray:
+    """A batch count [] of any dtype (a file that was cast as a whole has floats) as the nearest integer of `dtype`; NaN as 0."""
+    number, limits = count.item(), np.iinfo(dtype)
+    return np.array(0 if math.isnan(number) else round(min(max(number, limits.min), limits.max)), dtype)
+
 
 # rosinality/stylegan2-pytorch keeps the leading axis of one that its modulated convolutions broadcast over samples.
 MODULATED_CONV = Transform("modulated convolution", "1 o i h w -> h w i o")

@@ -60,13 +60,13 @@ class _Machine:
     def unsigned(self, width: int) -> int:
         return int.from_bytes(self.take(width), "little")
 
-    def line(self) -> str:
+    def line(self, encoding: str = "utf-8") -> str:
         window = bytes(self.data[self.position : self.position + _LONGEST_LINE])
         end = window.find(b"\n")
         if end < 0:
             raise Unreadable("a pickle with an endless text line")
         self.position += end + 1
-        return window[:end].decode("utf-8")
+        return window[:end].decode(encoding)
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -175,7 +175,8 @@ class _Machine:
         self.push(text == "01" if text in ("00", "01") else int(text))
 
     def text(self, width: int) -> None:
-        self.push(str(self.take(self.unsigned(width)), "utf-8"))
+        # Python holds the bytes of a path that are not UTF-8 as lone surrogates, and pickles them so.
+        self.push(str(self.take(self.unsigned(width)), "utf-8", "surrogatepass"))
 
     def extension(self) -> None:
         raise Refused("copyreg.extension")
@@ -202,7 +203,7 @@ def _operations() -> dict[int, Callable[[_Machine], object]]:
         b"\x8b": lambda m: m.integer(m.unsigned(4)),
         # Text and bytes, by the width of their length field. Python 2 text is read as UTF-8, as torch does.
         b"S": lambda m: m.push(m.line()[1:-1]),
-        b"V": lambda m: m.push(m.line()),
+        b"V": lambda m: m.push(m.line("raw-unicode-escape")),
         b"U": lambda m: m.text(1),
         b"T": lambda m: m.text(4),
         b"\x8c": lambda m: m.text(1),

@@ -16,6 +16,7 @@ Space = Literal["Z", "W", "W+", "S"]
 Mode = Literal["relative", "absolute"]
 Layers = str | Sequence[int]
 """Layers by number from 0, or as text such as "all", "3" or "0-3,7", where both ends of a range belong to it."""
+MOST_LAYERS = 1000  # far more than any generator has
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,17 +49,26 @@ class Direction:
     def __post_init__(self):
         if self.space not in get_args(Space):
             raise ValueError(f"direction {self.name}: unknown space {self.space!r}, expected one of Z, W, W+ and S")
-        vector = np.array(self.vector, np.promote_types(np.asarray(self.vector).dtype, np.float32))
+        given = np.asarray(self.vector)
+        if not np.can_cast(given.dtype, np.longdouble):
+            raise ValueError(f"direction {self.name}: its vector is an array of {given.dtype}, expected real numbers")
+        vector = given.astype(np.float32 if np.can_cast(given.dtype, np.float32) else np.float64)
         if vector.ndim != (2 if self.space == "W+" else 1):
             expected = {"W+": "[K, D]", "S": "[C]"}.get(self.space, "[D]")
             raise ValueError(
                 f"direction {self.name}: its vector has shape {vector.shape}, expected {expected} in {self.space}"
             )
-        if not np.isfinite(vector).all() or not vector.any():
-            raise ValueError(f"direction {self.name}: its vector is zero or has numbers that are not finite")
+        if not _finite(vector) or not vector.any():
+            raise ValueError(f"direction {self.name}: its vector is zero or has numbers that in float32 are not finite")
         if not (np.isfinite([self.unit, self.zero]).all() and self.unit > 0):
             raise ValueError(
                 f"direction {self.name}: unit is {self.unit} and zero {self.zero}, expected finite numbers and a positive unit"
+            )
+        step = vector.astype(np.float64) * self.unit
+        if not (_finite(np.append(step, self.zero / self.unit)) and step.astype(np.float32).any()):
+            raise ValueError(
+                f"direction {self.name}: with a unit of {self.unit} and a zero of {self.zero} its step is zero or not finite in "
+                "float32, expected numbers of a usual size"
             )
         if sum(self.widths) != (len(vector) if self.space == "S" else 0):
             raise ValueError(
@@ -72,6 +82,12 @@ class Direction:
             object.__setattr__(self, "layers", layer_numbers(self.layers, count))
 
 
+def _finite(numbers: np.ndarray) -> bool:
+    """Whether all are finite in float32, in which steps are computed."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(numbers.astype(np.float32)).all())
+
+
 def layer_numbers(layers: Layers, count: int | None = None) -> tuple[int, ...]:
     """Numbers of layers in ascending order; `count` (K, or the layers of S) is needed for "all" and bounds the others.
 
@@ -82,7 +98,8 @@ def layer_numbers(layers: Layers, count: int | None = None) -> tuple[int, ...]:
     numbers = tuple(sorted({int(number) for number in layers}))
     if not numbers or numbers[0] < 0 or (count is not None and numbers[-1] >= count):
         last = "" if count is None else f" to {count - 1}"
-        raise ValueError(f"layers are {list(numbers)}, expected numbers from 0{last}")
+        shown = ", ".join(map(str, numbers if len(numbers) < 8 else (*numbers[:3], "...", numbers[-1])))
+        raise ValueError(f"layers are [{shown}], expected numbers from 0{last}")
     return numbers
 
 
@@ -90,7 +107,7 @@ def _parsed(text: str) -> list[int]:
     numbers = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+        if not (first.isdecimal() and (last.isdecimal() or not dash) and int(last or first) < MOST_LAYERS):
             raise ValueError(f'layers are "{text}", expected numbers and ranges such as "0-3,7", or "all"')
         numbers += range(int(first), int(last or first) + 1)
     return numbers

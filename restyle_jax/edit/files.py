@@ -14,6 +14,7 @@ import pickle
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,11 +31,19 @@ from restyle_jax.edit.stylespace import Statistics
 FORMAT, VERSION = "restyle_jax directions", 1
 TORCH = (".pt", ".pth")
 EXPECTED = "directions: .npz (ours or GANSpace's), .npy (InterFaceGAN) or .pt (e4e, ReStyle, e4e's GANSpace, rosinality's SeFa)"
+_DAMAGED = (
+    *(ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError, MemoryError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),  # RuntimeError: too deep, encrypted, or compressed in another way
+)
 _FIELDS = ("name", "space", "layers", "unit", "zero", "widths", "metadata")
 # {model}_{data set}_{attribute}, "_w" for W, "_c_" before the attributes that are left alone.
 _BOUNDARY = re.compile(r"(pggan|stylegan)_[^_]+_(?P<name>.+?)(?P<w>_w)?(?P<conditions>_c_.+)?_boundary")
 # {model}-{class}_{layer}_{estimator}_n{number of codes}
 _GANSPACE = re.compile(r".*_n\d+(?P<w>_w)?(_seed\d+)?")
+_OFFICIAL = {
+    _BOUNDARY: ("stylegan_ffhq_smile", "_boundary.npy"),
+    _GANSPACE: ("stylegan2-ffhq_style_ipca_n1000000", ".npz"),
+}
 
 
 def read_directions(path: str | os.PathLike[str], *, space: Space | None = None) -> list[Direction]:
@@ -106,7 +115,13 @@ def _single(path: Path, array: Any, space: Space) -> Direction:
 def _space_by_name(path: Path, pattern: re.Pattern[str]) -> Space:
     matched = pattern.fullmatch(path.stem)
     if not matched:
-        raise ValueError("a file whose name does not tell whether it belongs to Z or W (give the space)")
+        without, ending = _OFFICIAL[pattern]
+        raise CheckpointError.explain(
+            path,
+            found="a file whose name does not tell whether it belongs to Z or W",
+            expected=f"an official name, such as {without}_w{ending} for W and {without}{ending} for Z",
+            remedy='rename it in this way, or read it in Python with `read_directions(path, space="W")`',
+        )
     return "W" if matched["w"] else "Z"
 
 
@@ -116,7 +131,7 @@ def _components(path: Path, arrays: Any, space: Space | None) -> Components:
         raise ValueError(f"no components ({_listing(arrays)})")
     ganspace = "lat_comp" in arrays
     vectors, mean, std = (
-        np.asarray(arrays[key], np.float32)
+        np.asarray(arrays[key]).astype(np.float32, casting="same_kind")
         for key in (("lat_comp", "lat_mean", "lat_stdev") if ganspace else ("comp", "mean", "std"))
     )
     explained, random_std = (arrays.get(key) if ganspace else None for key in ("var_ratio", "random_stdevs"))
@@ -146,6 +161,11 @@ def _own(path: Path, arrays: dict[str, np.ndarray]) -> list[Direction]:
 
 
 def _load(path: Path) -> Any:
+    with path.open("rb") as file:
+        start = file.read(6)
+    # NumPy takes all else for a pickle, and tells people how to load that.
+    if start and start != np.lib.format.MAGIC_PREFIX and start[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
+        raise ValueError("contents that cannot be loaded, as they are neither those of a .npy nor of a .npz")
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return loaded
@@ -173,7 +193,7 @@ def _explained(path: Path, expected: str = EXPECTED) -> Iterator[None]:
             expected=expected,
             remedy="check the path and its permissions",
         ) from error
-    except (ValueError, TypeError, LookupError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         found = (
             f"{error}"
             if isinstance(error, ValueError)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from data_pipelines.folder import ImageError
 from restyle_jax.jobs.edit_inputs import Codes, Photos, Saved, open_inputs
 from restyle_jax.jobs.edit_measures import Measures, cropped
-from restyle_jax.jobs.edit_options import EditOptions
+from restyle_jax.jobs.edit_options import EditOptions, strength_text
 from restyle_jax.jobs.edit_records import Edited, EditRecords
 from restyle_jax.jobs.edit_report import is_complete, write_report
 from restyle_jax.jobs.edits import Edit, edit_of
@@ -54,6 +55,7 @@ def edit_folder(
     """
     identity = options.identity()
     with OutputFolder.claim(output, "edit") as folder:
+        folder.refuse_inputs(inputs)
         if not options.overwrite:
             folder.expect(identity)
         model, source = open_inputs(
@@ -86,8 +88,13 @@ def edit_folder(
 
 def _refuse_changed(source: Photos | Saved, records: EditRecords, output: Path) -> None:
     """Raise OutputError if finished results belong to photos or codes of the same name but other content."""
-    done = [records.edited[name] for name in source.names if name in records.edited]
-    changed = [edited.name for edited in done if source.checksum(edited.name) != edited.checksum]
+    changed = []
+    for name in source.names:
+        if name in records.edited:
+            # What is gone, or cannot be read any more, has not become another photo.
+            with suppress(OSError, ImageError):
+                if source.checksum(name) != records.edited[name].checksum:
+                    changed.append(name)
     if changed:
         raise OutputError(
             f"{output}: holds results of other photos with the same names ({len(changed)}, such as {changed[0]}). Choose "
@@ -121,13 +128,17 @@ class _Job:
                 self.say(f"Skipped {error}")
                 bar.update()
 
-            for codes in source.batches(self.model, names, self.batch_size, skip):
-                for edited, moved in self._edited(codes, source, outputs, writers):
+            for name in names:
+                if any(map(self.folder.too_long, self._places(outputs[name]))):
+                    skip(name, ImageError(f"{name}: its results need a longer name than can be. Shorten its name."))
+            named = [name for name in names if name not in skipped]
+            for codes in source.batches(self.model, named, self.batch_size, skip):
+                for edited, moved in self._edited(codes, outputs, writers):
                     self.records.commit(edited, moved)
                     bar.update()
 
     def _edited(
-        self, codes: Codes, source: Photos | Saved, outputs: Mapping[str, str], writers: ThreadPoolExecutor
+        self, codes: Codes, outputs: Mapping[str, str], writers: ThreadPoolExecutor
     ) -> Iterator[tuple[Edited, np.ndarray]]:
         """Each photo of a batch with its edited codes f32[n, ...], when its pictures are written."""
         strengths, morph = self.options.strengths, self.options.morph or ()
@@ -142,7 +153,7 @@ class _Job:
             edited = Edited(
                 name,
                 outputs[name],
-                source.checksum(name),
+                codes.checksums[row],
                 {judge: value[:, row].tolist() for judge, value in values.items()},
                 None if similar is None else similar[1:, row].tolist(),
             )
@@ -162,10 +173,10 @@ class _Job:
     def _places(self, output: str) -> Iterator[Path]:
         for way in self.edit.ways:
             for strength in self.options.strengths:
-                yield self.folder.root / f"strength_{strength:g}" / way.name / output
+                yield Path(f"strength_{strength_text(strength)}") / way.name / output
 
     def _write_picture(self, target: Path, pixels: np.ndarray) -> None:
-        self.folder.write_png(target, pixels)
+        self.folder.write_png(self.folder.root / target, pixels)
 
     def _strip(self, edited: Edited, shown: np.ndarray | None, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Input (if it is known), reconstruction, reference (if there is one) and all strengths, one row for each way."""
@@ -175,14 +186,14 @@ class _Job:
         before = [shown] * (shown is not None) + [pictures[0]]
         if self.edit.ways[0].picture is not None:
             titles.append("reference")
-        notes = self.measures.notes(edited)
         rows = []
         for i, way in enumerate(self.edit.ways):
             first = [*before, *([] if way.picture is None else [way.picture])]
             part = slice(i * count, (i + 1) * count)
             caption = f"{edited.name}: {self.edit.name}" if i == 0 else ""
-            rows.append(GridRow(caption, [*first, *pictures[1:][part]], [*[""] * len(first), *notes[part]]))
-        titles += [f"{strength:g}" for strength in self.options.strengths]
+            notes = [*[""] * len(first), *self.measures.notes(edited, i, part)]
+            rows.append(GridRow(caption, [*first, *pictures[1:][part]], notes))
+        titles += [strength_text(strength) for strength in self.options.strengths]
         return picture_grid(titles, rows, height, width)
 
     def _write_morphs(self, output: str, ends: np.ndarray) -> None:

@@ -1,7 +1,8 @@
 """Where the codes of an edit come from: photos that the checkpoint inverts first, or the codes that `restyle invert` saved."""
 
+import dataclasses
 import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.folder import ImageError, Photo, batches, file_checksum, list_photos
-from restyle_jax import checkpoints
+from data_pipelines.npz import UNREADABLE, finite_in_float32, load
+from restyle_jax import checkpoints, zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.options import load_model
 from restyle_jax.jobs.outputs import OutputError
@@ -20,9 +22,11 @@ from restyle_jax.ops.images import to_bytes
 
 @dataclass(frozen=True)
 class Codes:
-    """`latents` f32[batch_size, K, w_dim]; row i belongs to `names[i]`, rows beyond are padding. `inputs`: u8[H, W, 3] each."""
+    """`latents` f32[batch_size, K, w_dim]; row i belongs to `names[i]`, and comes from bytes of `checksums[i]`; rows beyond are
+    padding. `inputs`: u8[H, W, 3] each."""
 
     names: list[str]
+    checksums: list[int]
     latents: np.ndarray
     inputs: list[np.ndarray] | None
 
@@ -51,7 +55,12 @@ class Photos:
         for batch in batches(photos, height, width, batch_size, on_error=lambda photo, error: skip(photo.name, error)):
             latents = np.asarray(invert(model, batch.images, self.steps, resize_outputs=True).latents[-1])
             rows = [photo.name for photo in batch.photos]
-            yield Codes(rows, latents, [to_bytes(image) for image in batch.images[: len(rows)]])
+            yield Codes(
+                rows,
+                [content.checksum for content in batch.contents],
+                latents,
+                [to_bytes(image) for image in batch.images[: len(rows)]],
+            )
 
 
 @dataclass(frozen=True)
@@ -65,13 +74,12 @@ class Saved:
     def open(cls, path: Path, model: Model) -> "Saved":
         """Raises CheckpointError if the file cannot be read, is no `latents.npz`, or does not fit the generator."""
         shape = model.require_generator()[1].shape
+        names = _names(path)
         with _archive(path) as file:
-            if not file.files:
-                raise _unfit(path, "no codes")
-            for name in file.files:
+            for name in names:
                 try:
-                    codes = file[name]
-                except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+                    codes = np.asarray(file[name])
+                except UNREADABLE as error:
                     raise _unfit(path, f"something unreadable for {name} ({error})") from error
                 if codes.ndim != 3 or codes.shape[1:] != shape or not len(codes) or codes.dtype.kind != "f":
                     raise _unfit(
@@ -79,9 +87,9 @@ class Saved:
                         f"{codes.dtype}{list(codes.shape)} for {name}",
                         f"codes [steps, {shape[0]}, {shape[1]}] for the generator of {model.name}",
                     )
-                if not np.isfinite(codes[-1]).all():
-                    raise _unfit(path, f"numbers that are not finite for {name}")
-            return cls(path, sorted(file.files))
+                if not finite_in_float32(codes[-1]):
+                    raise _unfit(path, f"numbers that in float32 are not finite for {name}")
+        return cls(path, names)
 
     def checksum(self, name: str) -> int:
         with zipfile.ZipFile(self.path) as archive:
@@ -93,7 +101,12 @@ class Saved:
             for start in range(0, len(names), batch_size):
                 rows = list(names[start : start + batch_size])
                 latents = np.stack([file[name][-1] for name in rows]).astype(np.float32)
-                yield Codes(rows, np.resize(latents, (batch_size, *latents.shape[1:])), None)
+                yield Codes(
+                    rows,
+                    [self.checksum(name) for name in rows],
+                    np.resize(latents, (batch_size, *latents.shape[1:])),
+                    None,
+                )
 
 
 def open_inputs(
@@ -110,21 +123,44 @@ def open_inputs(
     if saved:
         if len(inputs) > 1:
             raise OutputError(f"{saved[0]}: is given together with other inputs. Give one latents.npz, or photos.")
-        model = checkpoints.load(checkpoint, dtype=jnp.dtype(dtype))
+        model = _named(checkpoints.load(checkpoint, dtype=jnp.dtype(dtype)), checkpoint)
         try:
             return model, Saved.open(saved[0], model)
         except ValueError as error:  # no generator
             raise CheckpointError(str(error)) from error
     photos = list_photos(inputs, exclude=exclude)
-    return load_model(checkpoint, dtype), Photos(photos, steps)
+    return _named(load_model(checkpoint, dtype), checkpoint), Photos(photos, steps)
+
+
+def _named(model: Model, checkpoint: Path) -> Model:
+    """The model under the name that people know it by."""
+    return dataclasses.replace(model, name=zoo.label(checkpoint))
+
+
+def _names(path: Path) -> list[str]:
+    """The names of the photos in a `latents.npz`, sorted; all are paths that stay inside a folder."""
+    with _archive(path) as file:
+        assert file.zip is not None  # it is open
+        members = Counter(file.zip.namelist())
+    for member, count in members.items():
+        name = member.removesuffix(".npy")
+        if name == member:
+            raise _unfit(path, f"{member!r}, which is no array")
+        if "\\" in name or "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise _unfit(path, f"codes named {name!r}", "names of photos such as a.png or folder/a.png")
+        if count > 1:
+            raise _unfit(path, f"{count} codes named {name!r}", "one for each photo")
+    if not members:
+        raise _unfit(path, "no codes")
+    return sorted(member.removesuffix(".npy") for member in members)
 
 
 def _archive(path: Path) -> np.lib.npyio.NpzFile:
     try:
-        file = np.load(path, allow_pickle=False)
+        file = load(path)
         if isinstance(file, np.lib.npyio.NpzFile):
             return file
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise _unfit(path, getattr(error, "strerror", None) or str(error)) from error
     raise _unfit(path, "a single array")
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import Setting
@@ -97,7 +99,13 @@ class EditOptions:
         return {**self.description(), "files": " ".join(fingerprint(file) for file in files)}
 
 
+def strength_text(strength: float) -> str:
+    """A strength in as many digits as tell it from all others in float32, and in six if those are enough: 1.5, -3, 1e+30."""
+    texts = (f"{strength:.{digits}g}" for digits in (6, 7, 8, 9))
+    return next((text for text in texts if np.float32(text) == np.float32(strength)), str(strength))
+
+
 def _setting(value: object) -> Setting:
     if isinstance(value, tuple):
-        return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+        return ",".join(strength_text(part) if isinstance(part, float) else str(part) for part in value)
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,13 +1,13 @@
 """What an editing job has finished so far: one file for each photo, whose appearance makes it count."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.npz import UNREADABLE
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 
 
@@ -27,7 +27,7 @@ class Edited:
 
 
 class EditRecords:
-    """The finished photos of an output folder, by name. Raises OutputError if the records are damaged."""
+    """The finished photos of an output folder, by name. One whose record is damaged does not count as finished."""
 
     def __init__(self, folder: OutputFolder):
         self._folder = folder
@@ -37,11 +37,8 @@ class EditRecords:
             try:
                 with np.load(path) as file:
                     edited = Edited(**json.loads(str(file["about"])))
-            except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-                raise OutputError(
-                    f"{folder.root}: its record of finished photos is damaged ({error}). Choose another --output, or start "
-                    "again with --overwrite."
-                ) from error
+            except UNREADABLE:
+                continue
             self._add(path, edited)
 
     @property
@@ -54,13 +51,20 @@ class EditRecords:
 
     def commit(self, edited: Edited, codes: np.ndarray) -> None:
         """Record a finished photo and its edited codes f32[n, ...]."""
-        path = self._place / f"{len(self.edited):08d}.npz"
+        number = len(self.edited)
+        while (path := self._place / f"{number:08d}.npz").exists():
+            number += 1
         with self._folder.writing_npz(path) as add:
             add("about", np.array(json.dumps(asdict(edited))))
             add("codes", codes)
         self._add(path, edited)
 
     def codes(self, name: str) -> np.ndarray:
-        """The edited codes of a finished photo."""
-        with np.load(self._files[name]) as file:
-            return file["codes"]
+        """The edited codes of a finished photo. Raises OutputError if they are damaged."""
+        try:
+            with np.load(self._files[name]) as file:
+                return file["codes"]
+        except UNREADABLE as error:
+            raise OutputError(
+                f"{self._files[name]}: the codes of {name} are damaged ({error}). Remove this file and run the same command again."
+            ) from error

@@ -17,11 +17,14 @@ REPORT, LATENTS = "metrics.json", "latents.npz"
 
 
 def is_complete(folder: OutputFolder, records: EditRecords) -> dict[str, Any] | None:
-    """The report, if it and the codes exist and cover every finished photo."""
+    """The report, if it and the codes exist, and it is whole and covers every finished photo."""
     if not (folder.root / REPORT).exists() or not (folder.root / LATENTS).exists():
         return None
-    report = json.loads((folder.root / REPORT).read_text(encoding="utf-8"))
-    return report if set(report["images"]) == set(records.edited) else None
+    try:
+        report = json.loads((folder.root / REPORT).read_text(encoding="utf-8"))
+        return report if set(report["images"]) == set(records.edited) else None
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def write_report(
@@ -49,16 +52,22 @@ def write_report(
         entry["strength"] = strength
         if similar is not None:
             entry["identity"] = float(similar[:, i].mean())
-        for name, judge in measures.judges.items():
+        for name, judge in measures.judges_of(i // len(options.strengths)).items():
             entry[name] = judge.summary(found[name][:, 0], found[name][:, 1 + i])
         mean.append(entry)
     measured = [*(["change", "dependency"] if measures.judges else []), *(["identity"] if measures.identity else [])]
+    told = {**changes, **({} if similar is None else {"identity": similar})}
+    overflown = {
+        f"null in {name}": "the network gives no finite number there; smaller strengths may help"
+        for name, numbers in told.items()
+        if not np.isfinite(numbers).all()
+    }
     report = {
         "edit": edit.name,
         "mean": mean,
         "count": len(names),
         "skipped": dict(skipped),
-        "not_measured": dict(measures.left_out),
+        "not_measured": {**measures.left_out, **overflown},
         "definitions": {name: DEFINITIONS[name] for name in measured},
         "columns": {name: list(judge.names) for name, judge in measures.judges.items()},
         "settings": options.description(),

@@ -27,10 +27,11 @@ Codes = np.ndarray | jax.Array
 
 @dataclass(frozen=True)
 class Way:
-    """One way to edit a photo: the only one, or one for each reference, with its name for files and its picture."""
+    """One way to edit a photo: the only one, or one for each reference, with its name for files, its picture and its code."""
 
     name: str = ""
     picture: np.ndarray | None = None
+    code: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,11 @@ def _along(request: Along, model: Model, pictures: Callable[[np.ndarray], np.nda
     direction = _chosen(read_directions(request.file), request)
     generator, w_avg = model.require_generator()
     in_w = direction.space != "S"
+    layers = _layers(request.layers, len(w_avg) if in_w else len(direction.widths))
 
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
         start = latents if in_w else stylespace.styles(generator, latents, batch_size=batch_size)
-        return apply(direction, start, strengths, layers=request.layers)[None]
+        return apply(direction, start, strengths, layers=layers)[None]
 
     def of_styles(styles: np.ndarray) -> np.ndarray:
         return stylespace.pictures(generator, styles, batch_size=batch_size)
@@ -113,12 +115,8 @@ def _chosen(directions: Sequence[Direction], request: Along) -> Direction:
 def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np.ndarray]) -> Edit:
     classifier = classifier_for(request.classifier, model)
     column(classifier.config.attributes, request.attribute, request.classifier)
-    shape = model.require_generator()[1].shape
-    try:
-        layers = None if request.layers is None else layer_numbers(request.layers, shape[0])
-        method = label.Method(request.order, request.normalise, layers)
-    except ValueError as error:
-        raise CheckpointError(f"--layers {request.layers}: {error}.") from error
+    layers = _layers(request.layers, len(model.require_generator()[1]))
+    method = label.Method(request.order, request.normalise, layers)
 
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
         asked = (classifier, latents, request.attribute, request.value)
@@ -129,6 +127,14 @@ def _towards(request: Towards, model: Model, pictures: Callable[[np.ndarray], np
         return np.stack([np.asarray(codes) for codes in moved])[None]
 
     return Edit(f"{request.attribute}={request.value}", request.attribute, (Way(),), codes, pictures)
+
+
+def _layers(text: str | None, count: int) -> tuple[int, ...] | None:
+    """The numbers of layers that were asked for, of `count`. Raises CheckpointError for another text, and others than there are."""
+    try:
+        return None if text is None else layer_numbers(text, count)
+    except ValueError as error:
+        raise CheckpointError(f"--layers {text}: {error}.") from error
 
 
 def _like(
@@ -144,7 +150,10 @@ def _like(
         return np.moveaxis(np.asarray(reference.edit(editor, latents, targets, strengths)), 2, 0)
 
     names = choose_outputs(list(shown), ())
-    ways = tuple(Way(names[name].removesuffix(".png"), picture) for name, picture in shown.items())
+    ways = tuple(
+        Way(names[name].removesuffix(".png"), picture, code)
+        for (name, picture), code in zip(shown.items(), targets, strict=True)
+    )
     return Edit(f"{request.attribute} of the reference", request.attribute, ways, codes, pictures)
 
 
@@ -177,14 +186,24 @@ def _refuse_references_without(
 ) -> None:
     """Raise ImageError if the classifier sees no such attribute in the codes f32[R, K, D] of references; it may not know it."""
     classifier = classifier_for(file, model)
-    if attribute not in classifier.config.attributes:
+    values = values_in(classifier, attribute)
+    if not values:
         return
-    logits = np.asarray(classifier(jnp.asarray(codes)).logits)[:, classifier.config.index(attribute)]
+    logits = np.asarray(classifier(jnp.asarray(codes)).logits)[:, values].max(axis=1)
     if without := [f"{name} ({logit:.1f})" for name, logit in zip(names, logits, strict=True) if logit < 0]:
+        away = f"; --label {attribute}=0 takes it away" if attribute in classifier.config.attributes else ""
         raise ImageError(
             f"{', '.join(without)}: found no {attribute} there by {file} (a logit below 0), expected a photo that has it. Choose "
-            f"another reference; --label {attribute}=0 takes it away."
+            f"another reference{away}."
         )
+
+
+def values_in(classifier: LatentClassifier, attribute: str) -> tuple[int, ...]:
+    """The numbers of the logits of an attribute: one, or one for each of its values; none if the classifier does not know it."""
+    try:
+        return classifier.config.values_of(attribute)
+    except ValueError:
+        return ()
 
 
 def classifier_for(file: Path, model: Model) -> LatentClassifier:

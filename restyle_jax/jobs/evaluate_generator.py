@@ -16,12 +16,14 @@ from data_pipelines.folder import ImageError
 from data_pipelines.source import Source, open_split
 from restyle_jax import checkpoints
 from restyle_jax.checkpoints.feature_networks import load_features
+from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
 from restyle_jax.checkpoints.networks import INCEPTION, load_lpips
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
 from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import OutputFolder, Setting
 from restyle_jax.jobs.real_pictures import real_pictures
+from restyle_jax.jobs.training_data import read_labels
 from restyle_jax.metrics import sets
 from restyle_jax.metrics.generated import lengths_of_generator, pictures_of_generator
 from restyle_jax.metrics.path_length import EPSILON, Space, compared, perceptual_path_length
@@ -50,11 +52,14 @@ class GeneratorEvalOptions:
 
     data, features: the real pictures (a prepared data set, or a folder; training pictures, where there are test pictures as
     well) and the network that compares them; FID, KID, precision and recall need both. count: pictures to make for them.
-    ppl: perceptual path lengths to measure, with the two files of LPIPS (VGG16). `batch_size` changes the speed only.
+    labels: the classes of the real pictures (as `StyleGANTraining.labels`), from which those of a conditional generator are drawn;
+    else they are uniform. ppl: perceptual path lengths to measure, with the two files of LPIPS (VGG16). `batch_size` changes the
+    speed only.
     """
 
     checkpoint: Path
     data: Path | None = None
+    labels: Path | None = None
     features: Path | None = None
     count: int = 50_000
     seed: int = 0
@@ -86,6 +91,7 @@ def evaluate_generator(
       ImageError: no real pictures, too few, or of another size than those of the generator.
       OutputError: `output` cannot be used or written.
       CheckpointError: a checkpoint or weight file is missing, cannot be read, or is not what it should be.
+      TrainingError: labels that do not belong to the real pictures.
     """
     source = _source(options)
     unreadable: dict[str, str] = {}
@@ -101,6 +107,7 @@ def evaluate_generator(
         if not options.overwrite:
             folder.expect(identity)
         generator, w_avg = _generator(options)
+        labels = _labels(options, source, generator.config.label_dim)
         real = None
         if network and source:  # pictures that do not fit show here, before earlier results are replaced
             real = _features_of_data(network, source, options, generator.config.resolution, unreadable)
@@ -111,7 +118,7 @@ def evaluate_generator(
         definitions: dict[str, str] = {}
         counts: dict[str, int] = {}
         if network and real is not None:
-            fake = _features_of_generator(network, generator, w_avg, options)
+            fake = _features_of_generator(network, generator, w_avg, labels, options)
             say("Comparing the features ...")
             values |= sets.compare_sets(real, fake, seed=options.seed)
             definitions |= sets.DEFINITIONS
@@ -119,7 +126,7 @@ def evaluate_generator(
         if lpips:
             for path in options.ppl:
                 name = f"ppl_{path.replace('-', '_')}"
-                values[name] = _path_length(generator, lpips, path, options)
+                values[name] = _path_length(generator, lpips, path, labels, options)
                 definitions[name] = _path_definition(path, options)
             counts["paths"] = options.ppl_count
         metrics = {
@@ -129,7 +136,8 @@ def evaluate_generator(
             "resolution": generator.config.resolution,
             "unreadable": unreadable,
             "definitions": definitions,
-            "made": "with the averaged generator, fresh noise, uniform labels if it has classes, rounded to bytes (halves "
+            "made": "with the averaged generator, fresh noise, "
+            f"{'labels of real pictures' if options.labels else 'uniform labels'} if it has classes, rounded to bytes (halves "
             "upwards)",
             "settings": {**options.description(), "batch_size": options.batch_size},
             "versions": environment.versions(),
@@ -148,6 +156,13 @@ def _source(options: GeneratorEvalOptions) -> Source | None:
             found=options.dtype,
             expected=f"float32 for --ppl, which compares pictures {EPSILON} apart",
             remedy="measure path lengths in a run of their own",
+        )
+    if options.labels and options.data is None:
+        raise CheckpointError.explain(
+            "--labels",
+            found=f"{options.labels} without --data",
+            expected="both: labels belong to real pictures",
+            remedy="give the pictures, too, or leave the labels out",
         )
     if options.features is None and options.data is None and options.ppl:
         return None
@@ -182,6 +197,21 @@ def _generator(options: GeneratorEvalOptions) -> tuple[Generator, jax.Array]:
     return generator, w_avg
 
 
+def _labels(options: GeneratorEvalOptions, source: Source | None, classes: int) -> np.ndarray | None:
+    """The class of each real picture, int32[N], if asked for. Raises CheckpointError if the generator has not all these classes."""
+    if options.labels is None or source is None:
+        return None
+    labels = read_labels(options.labels, source)
+    if labels.max() >= classes:
+        raise CheckpointError.explain(
+            options.labels,
+            found=f"class {labels.max()}",
+            expected=f"a class of {options.checkpoint}, which has {classes}",
+            remedy="give the labels that it was trained with, or none",
+        )
+    return labels
+
+
 def _features_of_data(
     network: FeatureNetwork, source: Source, options: GeneratorEvalOptions, size: int, unreadable: dict[str, str]
 ) -> np.ndarray:
@@ -199,7 +229,11 @@ def _features_of_data(
 
 
 def _features_of_generator(
-    network: FeatureNetwork, generator: Generator, w_avg: jax.Array, options: GeneratorEvalOptions
+    network: FeatureNetwork,
+    generator: Generator,
+    w_avg: jax.Array,
+    labels: np.ndarray | None,
+    options: GeneratorEvalOptions,
 ) -> np.ndarray:
     pictures = pictures_of_generator(
         generator,
@@ -208,12 +242,15 @@ def _features_of_generator(
         seed=options.seed,
         batch_size=min(options.batch_size, options.count),
         truncation_psi=options.truncation_psi,
+        labels=labels,
     )
     with tqdm(total=options.count, unit="image", desc="Made pictures", dynamic_ncols=True) as bar:
         return np.concatenate(list(_shown(sets.features_of_pictures(network, pictures), bar)))
 
 
-def _path_length(generator: Generator, lpips: LPIPS, path: PathName, options: GeneratorEvalOptions) -> float:
+def _path_length(
+    generator: Generator, lpips: LPIPS, path: PathName, labels: np.ndarray | None, options: GeneratorEvalOptions
+) -> float:
     space: Space = "z" if path.startswith("z") else "w"
     lengths = lengths_of_generator(
         generator,
@@ -224,6 +261,7 @@ def _path_length(generator: Generator, lpips: LPIPS, path: PathName, options: Ge
         crop=options.ppl_crop,
         seed=options.seed,
         batch_size=min(options.batch_size, options.ppl_count),
+        labels=labels,
     )
     with tqdm(total=options.ppl_count, unit="path", desc=f"Path length {path}", dynamic_ncols=True) as bar:
         return perceptual_path_length(np.concatenate(list(_shown(lengths, bar))))
@@ -246,7 +284,7 @@ def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
 def _origin(network: FeatureNetwork, path: Path) -> dict[str, str]:
     """What the features are: numbers of other networks, or of other weights, do not compare."""
     digest = hashlib.sha256()
-    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+    for part in (path / CONFIG, path / WEIGHTS) if path.is_dir() else (path,):
         with part.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)

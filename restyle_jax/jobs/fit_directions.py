@@ -156,6 +156,7 @@ def fit_directions(fit: Fit, method: Method) -> list[Direction]:
     if fit.output.exists() and not fit.overwrite:
         raise OutputError(f"{fit.output}: exists. Choose another --output, or add --overwrite to replace it.")
     model = checkpoints.load(fit.checkpoint, dtype=jnp.dtype(fit.dtype))
+    model = dataclasses.replace(model, name=zoo.label(fit.checkpoint))
     try:
         model.require_generator()
         found = method.find(fit, model)

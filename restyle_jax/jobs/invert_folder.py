@@ -5,8 +5,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import einops
 import jax
@@ -29,11 +30,13 @@ THREADS = min(8, os.cpu_count() or 2)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: photos inverted now, photos that were done before, and why others were skipped."""
+    """How a job ended: photos inverted now, photos that were done before, why others were skipped, and which of those that are
+    done have results that are not finite."""
 
     inverted: int
     done_before: int
     skipped: Mapping[str, str] = field(default_factory=dict)
+    diverged: Sequence[str] = ()
 
 
 def invert_folder(
@@ -41,8 +44,8 @@ def invert_folder(
 ) -> Outcome:
     """Invert every photo in `inputs` (files and folders) into the folder `output`; `restyle invert --help` lists its files.
 
-    Unreadable photos are skipped and named in the outcome. Photos that an earlier run finished are not done again.
-    `say` receives messages for people.
+    Unreadable photos are skipped; the outcome names them, and photos whose inversion diverged. Photos that an earlier run
+    finished are not done again. `say` receives messages for people.
 
     Raises:
       ImageError: an input does not exist or there are no photos.
@@ -52,14 +55,16 @@ def invert_folder(
     photos = list_photos(inputs, exclude=output)
     identity = options.identity()
     with OutputFolder.claim(output, "invert") as folder:
+        folder.refuse_inputs(inputs)
         records = None if options.overwrite else Records(folder)
         if records is not None:
             folder.expect(identity)
             _refuse_changed(photos, records, output)
+            _refuse_renamed(photos, records, output)
         todo = [photo for photo in photos if records is None or photo.name not in records.inverted]
         if records is not None and not todo and is_complete(folder, records):
             say(f"Nothing to do: all {len(photos)} photos are inverted already, in {output}.")
-            return Outcome(0, len(photos))
+            return Outcome(0, len(photos), diverged=records.diverged)
 
         models = load_models(options) if todo else None
         if records is None:
@@ -76,7 +81,7 @@ def invert_folder(
         if records.inverted:
             say("Writing latents.npz, metrics.json, grid.png and change.png ...")
             write_reports(folder, records, photos, skipped)
-        return Outcome(len(records.inverted) - before, before, skipped)
+        return Outcome(len(records.inverted) - before, before, skipped, records.diverged)
 
 
 def _refuse_changed(photos: Sequence[Photo], records: Records, output: Path) -> None:
@@ -85,15 +90,41 @@ def _refuse_changed(photos: Sequence[Photo], records: Records, output: Path) -> 
     for photo in photos:
         known = records.inverted.get(photo.name)
         if known is not None:
-            stat = photo.path.stat()
-            touched = (stat.st_size, stat.st_mtime_ns) != (known.size, known.modified)
-            if touched and file_checksum(photo.path) != known.checksum:
-                changed.append(photo.name)
+            # What is gone, or cannot be read any more, has not become another photo.
+            with suppress(OSError, ImageError):
+                stat = photo.path.stat()
+                touched = (stat.st_size, stat.st_mtime_ns) != (known.size, known.modified)
+                if touched and file_checksum(photo.path) != known.checksum:
+                    changed.append(photo.name)
     if changed:
         raise OutputError(
             f"{output}: holds results of other photos with the same names ({len(changed)}, such as {changed[0]}). Choose "
             "another --output, or add --overwrite to replace the results."
         )
+
+
+def _refuse_renamed(photos: Sequence[Photo], records: Records, output: Path) -> None:
+    """Raise OutputError if finished photos go by other names, as more or fewer folders are given: they would be done twice."""
+    names = {photo.name for photo in photos}
+    missing = {
+        (PurePosixPath(known.name).name, known.size, known.modified): known
+        for known in records.inverted.values()
+        if known.name not in names
+    }
+    for photo in photos if missing else ():
+        with suppress(OSError, ImageError):
+            stat = photo.path.stat()
+            known = missing.get((PurePosixPath(photo.name).name, stat.st_size, stat.st_mtime_ns))
+            if known and _same_end(photo.name, known.name) and file_checksum(photo.path) == known.checksum:
+                raise OutputError(
+                    f"{output}: holds results of {photo.path} under the name {known.name}, which with these inputs is "
+                    f"{photo.name}. Give the same --input as before, or choose another --output."
+                )
+
+
+def _same_end(name: str, other: str) -> bool:
+    """Whether one path is the other with folders before it."""
+    return f"/{name}".endswith(f"/{other}") or f"/{other}".endswith(f"/{name}")
 
 
 @dataclass
@@ -129,8 +160,15 @@ class _Job:
                 self.say(f"Skipped {error}")
                 bar.update()
 
+            for photo in photos:
+                if self.folder.too_long(Path("steps") / "1" / outputs[photo.name]):
+                    skip(
+                        photo,
+                        ImageError(f"{photo.path}: its results need a longer name than can be. Shorten its name."),
+                    )
+            named = [photo for photo in photos if photo.name not in skipped]
             height, width = average.shape[:2]
-            for batch in batches(photos, height, width, self.batch_size, on_error=skip, workers=THREADS):
+            for batch in batches(named, height, width, self.batch_size, on_error=skip, workers=THREADS):
                 inversion, timing = self._invert(batch.images, clock)
                 while writing:  # at most one batch is being written while the next is computed
                     bar.update(writing.popleft().result())
@@ -185,19 +223,21 @@ class _Job:
         def write(place: tuple[int, int]) -> np.ndarray:
             row, step = place
             target = self.folder.root / "steps" / str(step + 1) / outputs[batch.photos[row].name]
-            self.folder.write_png(target, to_bytes(images[step, row]))
-            return at_encoder_size(images[step, row], *average.shape[:2])
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverged is reported once, at the end
+                self.folder.write_png(target, to_bytes(images[step, row]))
+                return at_encoder_size(images[step, row], *average.shape[:2])
 
         places = [(row, step) for row in range(rows) for step in range(len(images))]
         small = einops.rearrange(list(writers.map(write, places)), "(row step) h w c -> row step h w c", row=rows)
-        l2 = np.square(small - batch.images[:rows, None]).mean(axis=(2, 3, 4), dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            l2 = np.square(small - batch.images[:rows, None]).mean(axis=(2, 3, 4), dtype=np.float64)
         estimates = np.concatenate([np.broadcast_to(average, (rows, 1, *average.shape)), small], axis=1)
+        estimates = estimates[np.isfinite(l2).all(axis=1)]
         change = np.abs(np.diff(estimates, axis=1)).mean(axis=-1).sum(axis=0, dtype=np.float64)
         photos = []
-        for photo, errors in zip(batch.photos, l2, strict=True):
-            stat, checksum = photo.path.stat(), file_checksum(photo.path)
+        for photo, content, errors in zip(batch.photos, batch.contents, l2, strict=True):
             rounded = [float(f"{error:.7g}") for error in errors]
-            photos.append(Inverted(photo.name, outputs[photo.name], stat.st_size, stat.st_mtime_ns, checksum, rounded))
+            photos.append(Inverted(photo.name, outputs[photo.name], *content, rounded))
         self.records.commit(photos, np.swapaxes(latents, 0, 1), change, timing)
         return rows
 

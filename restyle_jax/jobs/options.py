@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from restyle_jax import checkpoints
+from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.outputs import Setting
 from restyle_jax.model import Model
@@ -52,11 +53,12 @@ class InvertOptions:
 def fingerprint(path: Path) -> str:
     """A short hash of a checkpoint's size and of evenly spaced pieces of it, which takes milliseconds for gigabytes.
 
-    Raises CheckpointError if it cannot be read.
+    Of a folder only the two files of our format count, whatever else lies there. Raises CheckpointError if it cannot be read.
     """
     digest = hashlib.sha256()
     try:
-        for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+        ours = [part for part in (path / CONFIG, path / WEIGHTS) if part.exists()]
+        for part in ours if path.is_dir() else [path]:
             size = part.stat().st_size
             digest.update(str(size).encode())
             last = max(size - FINGERPRINT_PIECE_BYTES, 0)

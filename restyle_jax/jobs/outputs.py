@@ -1,12 +1,14 @@
 """Output folders that belong to one job, and files in them that appear whole or not at all."""
 
+import errno
 import json
+import math
 import os
 import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +49,38 @@ class OutputFolder:
         """
         folder = cls(root, command)
         folder._refuse_foreign()
-        existed = root.exists()
-        folder.work.mkdir(parents=True, exist_ok=True)
-        with folder._lock():
+        created = [path for path in (root, *root.parents) if not path.exists()]
+        try:
+            folder.work.mkdir(parents=True, exist_ok=True)
+            with folder._lock():
+                try:
+                    yield folder
+                finally:
+                    if folder.saved_settings() is None:
+                        shutil.rmtree(folder.work)
+        finally:
+            with suppress(OSError):  # what is not empty is kept
+                for path in created:
+                    path.rmdir()
+
+    def refuse_inputs(self, inputs: Sequence[Path]) -> None:
+        """Raise OutputError if an input is this folder or lies in it, where results are replaced."""
+        for path in inputs:
+            if path.resolve().is_relative_to(self.root.resolve()):
+                raise OutputError(
+                    f"{path}: --input lies inside --output {self.root}, whose results may be replaced. Nothing was changed. "
+                    "Choose another --output."
+                )
+
+    def too_long(self, target: Path) -> bool:
+        """Whether the system takes no file of this path in the folder."""
+        for path in (self.root / target, self.root / target.name):  # the folders need not exist yet
             try:
-                yield folder
-            finally:
-                if folder.saved_settings() is None:
-                    shutil.rmtree(folder.work)
-                    if not existed:
-                        root.rmdir()
+                path.lstat()
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    return True
+        return False
 
     def _refuse_foreign(self) -> None:
         if not self.root.exists():
@@ -97,7 +121,10 @@ class OutputFolder:
         if not self._settings_file.exists():
             return None
         try:
-            return json.loads(self._settings_file.read_text())
+            job = json.loads(self._settings_file.read_text())
+            if not (isinstance(job, dict) and "command" in job and isinstance(job.get("settings"), dict)):
+                raise ValueError("without a command and its settings")
+            return job
         except ValueError as error:
             raise OutputError(f"{self._settings_file}: damaged ({error}). Choose another --output.") from error
 
@@ -169,9 +196,10 @@ class OutputFolder:
             Image.fromarray(pixels).save(path, format="PNG", compress_level=PNG_COMPRESSION)
 
     def write_json(self, target: Path, value: object) -> None:
-        """Write indented JSON."""
+        """Write indented JSON, which has no number that is not finite: null stands for it."""
         with self.writing(target) as path:
-            path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(_json_able(value), indent=2, ensure_ascii=False, allow_nan=False)
+            path.write_text(text + "\n", encoding="utf-8")
 
     @contextmanager
     def writing_npz(self, target: Path) -> Iterator[Callable[[str, np.ndarray], None]]:
@@ -186,6 +214,17 @@ class OutputFolder:
                     np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
             yield add
+
+
+def _json_able(value: object) -> object:
+    """`value` with null for numbers that are not finite, and escapes for bytes in names of files that are not UTF-8."""
+    if isinstance(value, Mapping):
+        return {_json_able(key): _json_able(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_able(entry) for entry in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _remove(path: Path) -> None:

@@ -1,7 +1,6 @@
 """What an inversion job has finished so far, kept on disk batch by batch, so that a killed job loses one batch at most."""
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from data_pipelines.npz import UNREADABLE
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 
 
@@ -56,7 +56,7 @@ class Records:
         self._count = 0
         try:
             self._read()
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise OutputError(
                 f"{folder.root}: its record of finished photos is damaged ({error}). Choose another --output, or start "
                 "again with --overwrite."
@@ -77,6 +77,11 @@ class Records:
             self._place[photo.name] = (path, row)
         self.timings.append(timing)
         self._count += 1
+
+    @property
+    def diverged(self) -> tuple[str, ...]:
+        """The names of photos with errors that are not finite, sorted. They are in no change map."""
+        return tuple(sorted(name for name, photo in self.inverted.items() if not np.isfinite(photo.l2).all()))
 
     def _sum_file(self, number: int) -> Path:
         return self._sums / f"{number:08d}.npz"

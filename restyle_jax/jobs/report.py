@@ -1,6 +1,7 @@
 """The files that sum up an inversion job: latents.npz, metrics.json, grid.png, change.png and change.npz."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.folder import ImageError, Photo, read_photo
-from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.jobs.outputs import OutputError, OutputFolder, Setting
 from restyle_jax.jobs.records import Inverted, Records
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
@@ -41,7 +42,14 @@ class Run:
 
     @classmethod
     def load(cls, folder: OutputFolder) -> "Run":
-        return cls(**json.loads((folder.work / "run.json").read_text(encoding="utf-8")))
+        """Raises OutputError if the file is damaged or gone."""
+        file = folder.work / "run.json"
+        try:
+            return cls(**json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise OutputError(
+                f"{file}: damaged ({error}). Choose another --output, or start again with --overwrite."
+            ) from error
 
 
 def average_image_file(folder: OutputFolder) -> Path:
@@ -54,8 +62,11 @@ def is_complete(folder: OutputFolder, records: Records) -> bool:
     files = [folder.root / name for name in ("latents.npz", "metrics.json", "grid.png", "change.png", "change.npz")]
     if not all(file.exists() for file in files):
         return False
-    metrics = json.loads((folder.root / "metrics.json").read_text(encoding="utf-8"))
-    return set(metrics["images"]) == set(records.inverted)
+    try:
+        metrics = json.loads((folder.root / "metrics.json").read_text(encoding="utf-8"))
+        return set(metrics["images"]) == set(records.inverted)
+    except (ValueError, KeyError, TypeError):  # damaged
+        return False
 
 
 def write_reports(folder: OutputFolder, records: Records, photos: Sequence[Photo], skipped: Mapping[str, str]) -> None:
@@ -69,7 +80,8 @@ def write_reports(folder: OutputFolder, records: Records, photos: Sequence[Photo
     with folder.writing_npz(folder.root / "latents.npz") as add:
         for name, latents in records.latents():
             add(name, latents)
-    change = (records.change_sum / len(records.inverted)).astype(np.float32)
+    counted = len(records.inverted) - len(records.diverged)
+    change = (records.change_sum / max(counted, 1)).astype(np.float32)
     with folder.writing_npz(folder.root / "change.npz") as add:
         add("maps", change)
     folder.write_png(folder.root / "change.png", change_figure(change, run.steps))
@@ -83,7 +95,7 @@ def _metrics(records: Records, run: Run, change: np.ndarray, skipped: Mapping[st
     amounts = change.mean(axis=(1, 2))
     return {
         "mean": {
-            "l2": np.mean([image.l2 for image in images], axis=0).tolist(),
+            "l2": [_mean_of_finite(errors) for errors in zip(*(image.l2 for image in images), strict=True)],
             "share_of_change": (amounts / max(float(amounts.sum()), 1e-12)).tolist(),
         },
         "seconds_per_image": median(timing.seconds / timing.slots for timing in records.timings),
@@ -95,6 +107,12 @@ def _metrics(records: Records, run: Run, change: np.ndarray, skipped: Mapping[st
         "skipped": skipped,
         "images": {image.name: {"l2": image.l2, "file": image.output} for image in images},
     }
+
+
+def _mean_of_finite(values: Sequence[float]) -> float | None:
+    """The mean of those that are finite; None if none is."""
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else None
 
 
 def _grid_pages(folder: OutputFolder, records: Records, run: Run, photos: Sequence[Photo]) -> Iterator[np.ndarray]:

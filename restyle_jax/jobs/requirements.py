@@ -1,9 +1,9 @@
 """The pictures and files that a training run needs: looked for together, so that one message names all that is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from data_pipelines.folder import ImageError
 from data_pipelines.preparation import NEEDS_PAIRS, Preparation
@@ -57,18 +57,40 @@ def require(config: EncoderTraining) -> Data:
         look(config.data, "test", "--data")
     if config.data is None:
         missing.append("--data: expected a folder of pictures, or one made by `restyle data prepare`.")
-    if missing:
-        raise TrainingError("\n  ".join(["some of what this run needs is missing; nothing was started.", *missing]))
+    _refuse(missing)
     try:
         return Data(found["train"], found["test"], preparation(config))
     except ValueError as error:
         raise TrainingError(f"{error}.") from error
 
 
+def require_paths(config: Any, expected: Mapping[str, str]) -> None:
+    """Look for the files and folders of a configuration without losses. expected: what each field should name, and where it comes
+    from. Raises TrainingError, which names all that is not there."""
+    missing = []
+    for name, what in expected.items():
+        path: Path | None = getattr(config, name)
+        try:
+            if path is None or zoo.resolve(path).exists():
+                continue
+            missing.append(f"--{name}: {path}: there is no such file or folder. Expected {what}.")
+        except CheckpointError as error:
+            missing.append(f"--{name}: {error}")
+    _refuse(missing)
+
+
 def preparation(config: EncoderTraining) -> Preparation:
     """How pictures become arrays. Raises ValueError if the settings do not make sense."""
     labels = config.in_channels if config.task == "segmentation" else 0
     return Preparation(config.task, config.height, config.width, config.flip, labels, config.resize_factors)
+
+
+def _refuse(missing: Sequence[str]) -> None:
+    """Raises TrainingError if anything is missing."""
+    if missing:
+        raise TrainingError(
+            "\n  ".join(["some of what this run needs is missing; nothing was started.", *dict.fromkeys(missing)])
+        )
 
 
 def _missing_files(config: EncoderTraining) -> Iterator[tuple[str, str]]:

@@ -20,18 +20,25 @@ BATCH = 32
 class Snapshots:
     """FID, KID, precision and recall, in the features of one network, of `count` pictures of each side.
 
-    The pictures of the data, `size` pixels wide, are spread over the source; damaged ones are left out. Codes and noise are
-    the same each time.
+    The pictures of the data, `size` pixels wide, are spread over the source; damaged ones are left out. Codes, noise and labels
+    are the same each time. labels: int32[N], the class of each picture of the source, from which those of a conditional generator
+    are drawn.
     """
 
     network: FeatureNetwork
     source: Source
     size: int
     count: int
+    labels: np.ndarray | None = None
 
     def score(self, generator: Generator, w_avg: jax.Array) -> dict[str, float]:
-        """{"fid/<network>": value, ...} for a generator; w_avg: f32[K, w_dim]. Names: `metrics.sets.DEFINITIONS`."""
-        made = pictures_of_generator(generator, w_avg, self.count, seed=0, batch_size=min(BATCH, self.count))
+        """{"fid/<network>": value, ...} for a generator; w_avg: f32[K, w_dim]. Names: `metrics.sets.DEFINITIONS`.
+
+        Raises ValueError: see `metrics.sets.compare_sets`.
+        """
+        made = pictures_of_generator(
+            generator, w_avg, self.count, seed=0, batch_size=min(BATCH, self.count), labels=self.labels
+        )
         scores = compare_sets(self.real, np.concatenate(list(features_of_pictures(self.network, made))))
         return {f"{name}/{self.network.name}": value for name, value in scores.items()}
 

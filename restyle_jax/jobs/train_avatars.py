@@ -50,12 +50,12 @@ def train_on_avatars(
         train = AvatarSource("train", config.pictures, config.resolution)
         test = AvatarSource("test", config.test_pictures, config.resolution)
         lesson = prepare(train, test)
+        if not dry_run:
+            if distributed.is_first():
+                say(f"drawing {config.pictures + config.test_pictures} avatars")
+            train, test = (KeptAvatars(source.split, len(source), config.resolution) for source in (train, test))
     except ValueError as error:
         raise TrainingError(f"{error}.") from error
-    if not dry_run:
-        if distributed.is_first():
-            say(f"drawing {config.pictures + config.test_pictures} avatars")
-        train, test = (KeptAvatars(source.split, len(source), config.resolution) for source in (train, test))
     learned, tested = lesson.view(train), lesson.view(test)
     preparation = Preparation(height=config.resolution, width=config.resolution, flip=False)
     share: dict[str, Any] = {

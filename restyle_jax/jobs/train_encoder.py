@@ -42,7 +42,7 @@ def train_encoder(
     named = {name: getattr(config, name) for name in ("checkpoint", *DIRECTORIES)}
     config = dataclasses.replace(config, **{name: path and model_in(path) for name, path in named.items()})
     try:
-        task = encoder_task(config)
+        task = encoder_task(config, paired=data.train.paired or data.test.paired)
     except ValueError as error:
         raise TrainingError(f"{error}.") from error
     share = {"process": jax.process_index(), "processes": jax.process_count(), "workers": config.workers}
@@ -63,6 +63,7 @@ def train_encoder(
         workdir,
         name=data.train.name,
         fingerprint=fingerprint(config.data, data.train),
+        test_fingerprint=fingerprint(config.test_data or config.data, data.test, "test"),
         dry_run=dry_run,
         resume=resume,
         say=say,

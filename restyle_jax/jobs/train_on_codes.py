@@ -10,6 +10,7 @@ import jax
 from data_pipelines.codes import CodeBatches, Codes, DataError, PairBatches, read_codes
 from data_pipelines.labels import avatar_labels, labels_of, read_labels
 from restyle_jax.checkpoints.latent_classifier import load_classifier
+from restyle_jax.jobs.requirements import require_paths
 from restyle_jax.jobs.workdir import model_in
 from restyle_jax.nets.latent_classifier import LatentClassifierConfig
 from restyle_jax.train import distributed
@@ -19,6 +20,15 @@ from restyle_jax.train.latent_classifier import latent_classifier_task
 from restyle_jax.train.loop import Outcome, fit
 from restyle_jax.train.reference_edit import reference_edit_task
 from restyle_jax.train.task import Task
+
+CODES = "the latents.npz that `restyle invert` writes"
+NEEDED = {
+    LatentClassifierTraining: {"data": CODES, "labels": "a list of labels such as CelebA's list_attr_celeba.txt"},
+    ReferenceEditTraining: {
+        "data": CODES,
+        "classifier": "a latent classifier, or the folder of its training (experiments/latent_classifier_ffhq.py)",
+    },
+}
 
 
 def train_on_codes(
@@ -43,6 +53,7 @@ def train_on_codes(
     if connect is not None:
         distributed.connect(connect)
     assert config.data is not None
+    require_paths(config, NEEDED[type(config)])
     try:
         codes = read_codes(config.data)
         train, test = codes.split(config.test_share)

@@ -1,14 +1,13 @@
 """A training run of a generator, from its configuration to its end."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import jax
-import numpy as np
+from flax import nnx
 
 from data_pipelines.avatars import AvatarSource, KeptAvatars
 from data_pipelines.folder import ImageError
@@ -16,16 +15,23 @@ from data_pipelines.loader import training_batches
 from data_pipelines.preparation import Preparation
 from data_pipelines.source import Source, open_split
 from restyle_jax.checkpoints.feature_networks import load_features
+from restyle_jax.jobs.requirements import require_paths
 from restyle_jax.jobs.snapshots import Snapshots
-from restyle_jax.jobs.training_data import fingerprint
+from restyle_jax.jobs.training_data import SHOWN, fingerprint, read_labels
 from restyle_jax.jobs.workdir import model_in
+from restyle_jax.metrics.sets import SMALLEST
 from restyle_jax.train import distributed
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.loop import Outcome, fit
 from restyle_jax.train.stylegan_config import StyleGANTraining
 from restyle_jax.train.stylegan_task import stylegan_task
 
-SHOWN = 5  # names in a message
+NEEDED = {
+    "data": "a folder of pictures, or one made by `restyle data prepare`",
+    "checkpoint": "a StyleGAN2 to train further: rosinality's .pt, NVlabs' .pkl, one of ours, or the folder of its training",
+    "features": "a feature network of snapshots, see `restyle eval-generator --help`",
+    "labels": "a dataset.json as stylegan2-ada-pytorch has it",
+}
 
 
 def train_stylegan(
@@ -45,11 +51,9 @@ def train_stylegan(
       TrainingError: pictures are missing, too few or of other sizes, labels that do not belong to them, and what `fit` raises.
       CheckpointError: a file is not what it should be.
     """
-    if config.checkpoint:
-        checkpoint = model_in(config.checkpoint)
-        if not checkpoint.exists():
-            raise TrainingError(f"--checkpoint: {checkpoint}: there is no such file or folder. Check the path.")
-        config = dataclasses.replace(config, checkpoint=checkpoint)
+    require_paths(config, NEEDED)
+    models = {name: model_in(path) for name in ("checkpoint", "features") if (path := getattr(config, name))}
+    config = dataclasses.replace(config, **models)
     if connect is not None:
         distributed.connect(connect)
     tell = say if distributed.is_first() else lambda _: None
@@ -59,12 +63,18 @@ def train_stylegan(
             f"{config.data or 'avatars'}: found {len(source)} pictures, expected at least the {config.batch_size} of a batch. Give "
             "more pictures or a smaller --batch-size."
         )
+    if config.features and len(source) < SMALLEST:
+        raise TrainingError(
+            f"{config.data or 'avatars'}: found {len(source)} pictures, expected at least {SMALLEST}, with which snapshots can be "
+            "compared. Give more pictures, or no --features."
+        )
     labels = read_labels(config.labels, source) if config.labels else None
-    score, best = None, ""
+    score, best, scorer = None, "", None
     if config.features:
-        snapshots = Snapshots(load_features(config.features), source, config.resolution, config.snapshot_pictures)
-        score, best = snapshots.score, f"fid/{snapshots.network.name}"
-    task = stylegan_task(config, labels, score, best)
+        network = load_features(config.features)
+        snapshots = Snapshots(network, source, config.resolution, config.snapshot_pictures, labels)
+        score, best, scorer = snapshots.score, f"fid/{network.name}", nnx.state(network.network)
+    task = stylegan_task(config, labels, score, best, scorer)
     preparation = Preparation(height=config.resolution, width=config.resolution, flip=config.flip)
     outcome = fit(
         task,
@@ -148,32 +158,3 @@ def check_pictures(source: Source, resolution: int, say: Callable[[str], None]) 
         say(
             f"{sum(other.values())} of {len(source)} pictures are not RGB ({listed}): they are converted when they are read"
         )
-
-
-def read_labels(file: Path, source: Source) -> np.ndarray:
-    """The class of each picture of a source, int32[N], from a JSON file {"labels": [[name, class], ...]}.
-
-    Raises TrainingError if the file is none, a class is no number from 0 on, or a picture has none.
-    """
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))["labels"]
-        classes = {str(name): label for name, label in entries}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise TrainingError(
-            f"{file}: found no labels ({error or type(error).__name__}), expected JSON like "
-            '{"labels": [["00000/img00000000.png", 3], ...]}, as the dataset.json of stylegan2-ada-pytorch.'
-        ) from error
-    wrong = [name for name, label in classes.items() if type(label) is not int or not 0 <= label < len(classes)]
-    if wrong:
-        raise TrainingError(
-            f"{file}: found class {classes[wrong[0]]!r} for {wrong[0]}, expected whole numbers from 0 to below the number of "
-            "pictures."
-        )
-    names = [source.name(index) for index in range(len(source))]
-    absent = [name for name in names if name not in classes]
-    if absent:
-        raise TrainingError(
-            f"{file}: {len(absent)} of {len(names)} pictures have no label, such as {', '.join(absent[:SHOWN])}; the file has "
-            f"{len(classes)} names, such as {', '.join([*classes][:SHOWN])}. Names are relative to the folder of the pictures."
-        )
-    return np.array([classes[name] for name in names], np.int32)

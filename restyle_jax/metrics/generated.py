@@ -15,27 +15,34 @@ from restyle_jax.nets.style_based import broadcast_styles, truncate
 
 
 def pictures_of_generator(
-    generator: Generator, w_avg: jax.Array, count: int, *, seed: int, batch_size: int, truncation_psi: float = 1.0
+    generator: Generator,
+    w_avg: jax.Array,
+    count: int,
+    *,
+    seed: int,
+    batch_size: int,
+    truncation_psi: float = 1.0,
+    labels: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """`count` pictures u8[b, R, R, 3] of random codes, at most `batch_size` at a time, with fresh noise in each.
 
     Picture i depends on the seed and on i only (but for float rounding): z and noise are normal, labels of conditional
-    generators uniform over the classes. w_avg: f32[K, w_dim]. Values are rounded to bytes, halves upwards, as in the public
-    metrics.
+    generators drawn from `labels`, int32[N], the classes of the pictures of a data set, or else uniform over the classes. w_avg:
+    f32[K, w_dim]. Values are rounded to bytes, halves upwards, as in the public metrics.
     """
     graph, state = nnx.split(generator)
     key = jax.random.key(seed)
     for start in range(0, count, batch_size):
-        made = _pictures(graph, state, w_avg, key, jnp.arange(start, start + batch_size), truncation_psi)
+        made = _pictures(graph, state, w_avg, key, jnp.arange(start, start + batch_size), truncation_psi, labels)
         yield np.asarray(made)[: count - start]
 
 
 @functools.partial(jax.jit, static_argnames="graph")
-def _pictures(graph, state, w_avg, key, numbers, truncation_psi) -> jax.Array:
+def _pictures(graph, state, w_avg, key, numbers, truncation_psi, labels) -> jax.Array:
     generator = nnx.merge(graph, state, copy=True)
     keys_z, keys_label, keys_noise = _keys(key, numbers, 3)
     z = jax.vmap(lambda key: jax.random.normal(key, (generator.config.z_dim,)))(keys_z)
-    w = broadcast_styles(generator.mapping(z, _labels(generator, keys_label)), w_avg.shape[0])
+    w = broadcast_styles(generator.mapping(z, _labels(generator, keys_label, labels)), w_avg.shape[0])
     images = _synthesis(generator, truncate(w, w_avg, truncation_psi), keys_noise)
     return jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
 
@@ -50,26 +57,27 @@ def lengths_of_generator(
     crop: bool,
     seed: int,
     batch_size: int,
+    labels: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """`count` perceptual path lengths f32[b] (see `path_length`), at most `batch_size` at a time.
 
     full: anywhere on the paths, not at their ends only. crop: compare the part that shows the face in FFHQ. Both pictures of a
-    path have the same noise and label; nothing is truncated.
+    path have the same noise and label, which is drawn as for `pictures_of_generator`; nothing is truncated.
     """
     graphs, states = zip(nnx.split(generator), nnx.split(distance), strict=True)
     key = jax.random.key(seed)
     for start in range(0, count, batch_size):
         numbers = jnp.arange(start, start + batch_size)
-        yield np.asarray(_lengths(graphs, states, key, numbers, space, full, crop))[: count - start]
+        yield np.asarray(_lengths(graphs, states, key, numbers, labels, space, full, crop))[: count - start]
 
 
 @functools.partial(jax.jit, static_argnames=("graphs", "space", "full", "crop"))
-def _lengths(graphs, states, key, numbers, space, full, crop) -> jax.Array:
+def _lengths(graphs, states, key, numbers, table, space, full, crop) -> jax.Array:
     generator, lpips = (nnx.merge(graph, state, copy=True) for graph, state in zip(graphs, states, strict=True))
     keys_z, keys_t, keys_label, keys_noise = _keys(key, numbers, 4)
     z = jax.vmap(lambda key: jax.random.normal(key, (2, generator.config.z_dim)), out_axes=1)(keys_z)
     t = jax.vmap(jax.random.uniform)(keys_t) * full
-    labels = _labels(generator, keys_label)
+    labels = _labels(generator, keys_label, table)
 
     def synthesis(w: jax.Array) -> jax.Array:
         w = broadcast_styles(w, generator.config.num_styles)
@@ -83,11 +91,12 @@ def _keys(key: jax.Array, numbers: jax.Array, count: int) -> jax.Array:
     return jax.vmap(lambda number: jax.random.split(jax.random.fold_in(key, number), count), out_axes=1)(numbers)
 
 
-def _labels(generator: Generator, keys: jax.Array) -> jax.Array | None:
+def _labels(generator: Generator, keys: jax.Array, table: jax.Array | None = None) -> jax.Array | None:
     classes = generator.config.label_dim
     if not classes:
         return None
-    return jax.vmap(lambda key: jax.nn.one_hot(jax.random.randint(key, (), 0, classes), classes))(keys)
+    table = jnp.arange(classes) if table is None else table
+    return jax.vmap(lambda key: jax.nn.one_hot(table[jax.random.randint(key, (), 0, len(table))], classes))(keys)
 
 
 def _synthesis(generator: Generator, w: jax.Array, keys: jax.Array) -> jax.Array:

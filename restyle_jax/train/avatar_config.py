@@ -28,7 +28,7 @@ def problems(config: AvatarTraining) -> list[str]:
     """One sentence for each value that is impossible or contradicts another."""
     if wrong := checks.mistyped(config):
         return wrong
-    wrong = checks.too_small(config)
+    wrong = checks.out_of_range(config)
     if config.warmup >= config.max_steps:
         wrong.append(f"warmup: found {config.warmup}, expected less than the {config.max_steps} steps of the run")
     if config.micro_batches != 1:

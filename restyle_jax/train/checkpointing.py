@@ -18,9 +18,12 @@ import orbax.checkpoint as ocp
 from restyle_jax.train import distributed
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.sharding import is_key
+from restyle_jax.train.workdir import IDENTITY, replace_text
 
 Record = dict[str, Any]
 """What is saved as JSON beside the arrays."""
+
+_NEEDED = IDENTITY | {"step", "batches", "best", "averages", "evaluated", "sums"}
 
 
 @dataclasses.dataclass
@@ -77,6 +80,14 @@ class Checkpoints:
         )
         self._writing(functools.partial(self._manager.save, step, args=items))
 
+    def amend(self, step: int, changes: Record) -> None:
+        """Replace entries of the record of a finished checkpoint."""
+
+        def write() -> None:
+            replace_text(self._record(step), json.dumps({**self._read_record(step), **changes}))
+
+        distributed.together(write)
+
     def check(self) -> None:
         """Raises TrainingError if writing in the background has failed."""
         self._writing(self._manager.check_for_errors)
@@ -102,7 +113,7 @@ class Checkpoints:
         target: pytree of ShapeDtypeStruct with shardings, which may be on any number of devices.
         accept: raises if the record is of another run. Damaged checkpoints are reported and moved aside.
 
-        Raises TrainingError if none can be read; then nothing is moved.
+        Raises TrainingError if none can be read, or if one is of other networks; then nothing is moved.
         """
         damaged: dict[int, str] = {}
         for step in reversed(self.steps()):
@@ -115,6 +126,8 @@ class Checkpoints:
                 accept(record)
                 try:
                     state = self._read_state(step, target, record)
+                except TrainingError:
+                    raise
                 except Exception as error:
                     problem = _short(error)
             if not distributed.any_process(bool(problem)):
@@ -133,13 +146,25 @@ class Checkpoints:
             )
         return None
 
+    def _record(self, step: int) -> Path:
+        return self.directory / str(step) / "record" / "metadata"
+
     def _read_record(self, step: int) -> Record:
-        record = json.loads((self.directory / str(step) / "record" / "metadata").read_text(encoding="utf-8"))
+        record = json.loads(self._record(step).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("step") != step:
             raise ValueError(f"the record is not that of step {step}")
+        if absent := sorted(_NEEDED - record.keys()):
+            raise ValueError(f"the record has no {', '.join(absent)}")
         return record
 
     def _read_state(self, step: int, target: Any, record: Record) -> Any:
+        found, expected = len(record["sums"]), len(jax.tree.leaves(target))
+        if found != expected:
+            raise TrainingError(
+                f"{self.directory}: the checkpoint of step {step} has {found} arrays, expected the {expected} that this version of "
+                "restyle_jax trains with these settings. Continue the run with the version that began it, or start a new one in "
+                "another folder."
+            )
         items = ocp.args.Composite(state=ocp.args.StandardRestore(_without_keys(target)))
         restored = self._manager.restore(step, args=items)["state"]
         state = jax.tree.map(_with_key, target, restored)

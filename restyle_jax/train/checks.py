@@ -15,11 +15,14 @@ AT_LEAST = {
     **dict.fromkeys(("pictures", "test_pictures", "resolution", "num_features"), 1),
     "warmup": 0,
     **dict.fromkeys(("avatars", "channel_base", "channel_max", "w_dim", "mapping_layers", "path_length_every"), 1),
-    **dict.fromkeys(("stddev_group", "stddev_block", "snapshot_pictures"), 1),
+    **dict.fromkeys(("stddev_group", "stddev_block"), 1),
+    "snapshot_pictures": 4,  # `metrics.sets.SMALLEST`, which imports JAX
     **dict.fromkeys(("embedding", "heads", "hidden", "decay_at"), 1),
     **dict.fromkeys(("weight_decay", "dropout", "l2_ref", "l2_src"), 0),
     **dict.fromkeys(("path_length", "style_mixing", "ema_kimg", "ema_ramp", "augment_p"), 0),
 }
+AT_MOST = {"seed": 2**63 - 1}
+LARGEST = 2**31 - 1  # of all other whole numbers, which devices count with 32 bits
 LOSSES = ("l2", "lpips", "identity", "moco", "l2_crop", "lpips_crop")
 CHANNELS = {"sketch": (1,), "frontalise": (6, 3), "super_resolution": (6, 3), "inversion": (6, 3)}
 FACE_SIZE = 256
@@ -28,7 +31,7 @@ FACE_SIZE = 256
 def problems(config: EncoderTraining) -> list[str]:
     """One sentence for each value that is impossible or contradicts another."""
     # The later rules compare values of the right types.
-    return mistyped(config) or too_small(config) + _ranges(config) + _contradictions(config)
+    return mistyped(config) or out_of_range(config) + _ranges(config) + _contradictions(config)
 
 
 def mistyped(config: Run) -> list[str]:
@@ -40,13 +43,18 @@ def mistyped(config: Run) -> list[str]:
     ]
 
 
-def too_small(config: Run) -> list[str]:
-    """One sentence for each number in any task's configuration that is below its smallest sensible value."""
-    values = {name: getattr(config, name) for name in fields.hints(type(config)) if name in AT_LEAST}
+def out_of_range(config: Run) -> list[str]:
+    """One sentence for each number in any task's configuration that is below its smallest sensible value or above its largest."""
+    values = {name: value for name in fields.hints(type(config)) if (value := getattr(config, name)) is not None}
+    at_most = {name: LARGEST for name, value in values.items() if isinstance(value, int)} | AT_MOST
     return [
         f"{name}: found {value}, expected {AT_LEAST[name]} or more"
         for name, value in values.items()
-        if value is not None and value < AT_LEAST[name]
+        if name in AT_LEAST and value < AT_LEAST[name]
+    ] + [
+        f"{name}: found {value}, expected {at_most[name]} or less"
+        for name, value in values.items()
+        if name in at_most and value > at_most[name]
     ]
 
 

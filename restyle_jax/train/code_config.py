@@ -77,7 +77,7 @@ def problems(config: CodeTraining) -> list[str]:
     """One sentence for each value that is impossible or contradicts another."""
     if wrong := checks.mistyped(config):
         return wrong
-    wrong = checks.too_small(config)
+    wrong = checks.out_of_range(config)
     if config.data is None:
         wrong.append("data: found none, expected the latents.npz of `restyle invert`")
     if config.test_data is not None:

@@ -15,6 +15,11 @@ from restyle_jax.train.errors import TrainingError
 
 HEARTBEAT_SECONDS = 60  # after which a silent process counts as lost
 SHUTDOWN_SECONDS = 20  # how long a process that ends waits for the others
+APART = (
+    "restyle: error: the processes of this run did not find each other (see the message above). Check that all of them were "
+    "started with the same host:port, which each must reach, and the same number of processes, and that each number of a process "
+    "is used once.\n"
+)
 LOST = (
     "restyle: error: this process ends because another process of the run was lost (see the message above, and the output of "
     "the other processes). The checkpoints are intact: start the same command on all hosts again to continue.\n"
@@ -30,53 +35,61 @@ def connect(where: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> None:
         says them, as in "10.0.0.1:1234,2,0" for the first of two processes, which must run on that host.
     heartbeat_seconds: after which a process that does not answer counts as lost, and the others end with status 1.
 
-    Raises TrainingError if `where` is neither, if nothing is detected, or if the others cannot be reached.
+    Raises TrainingError if `where` is neither, if nothing is detected, or if the address cannot be used. If the others do not come
+    in time (five minutes), the JAX runtime ends the process; it then says so and has status 1.
     """
     initialize = functools.partial(
         jax.distributed.initialize,
         heartbeat_timeout_seconds=heartbeat_seconds,
         shutdown_timeout_seconds=SHUTDOWN_SECONDS,
     )
+    explicit = _parsed(where) if where != "auto" else None
+    _explain_aborts(APART)
     try:
-        if where == "auto":
+        if explicit is None:
             initialize()
         else:
-            address, processes, process = _parsed(where)
+            address, processes, process = explicit
             initialize(address, processes, process, cluster_detection_method="deactivate")
     except (ValueError, RuntimeError) as error:
+        _explain_aborts(None)
         raise TrainingError(
             f"--distributed {where}: the processes of this run did not find each other ({str(error).splitlines()[0]}). "
             "auto works under SLURM, Open MPI, GKE and on TPU pods; elsewhere give host:port,processes,process, such as "
             "10.0.0.1:1234,2,0 on the first of two hosts, and leave --distributed out for a run on one host."
         ) from error
-    if jax.process_count() > 1:
-        _explain_aborts()
-        if jax.default_backend() == "cpu":
-            # A program that another process has put into the cache waits for ever in its first sum over processes.
-            jax.config.update("jax_enable_compilation_cache", False)
+    _explain_aborts(LOST)
+    if jax.process_count() == 1:
+        _explain_aborts(None)
+    elif jax.default_backend() == "cpu":
+        # A program that another process has put into the cache waits for ever in its first sum over processes.
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def _parsed(where: str) -> tuple[str, int, int]:
-    match = re.fullmatch(r"([^,\s]+:\d+),(\d+),(\d+)", where.strip())
-    if not match or not int(match[3]) < int(match[2]):
-        raise TrainingError(
-            f"--distributed {where}: expected auto, or host:port,processes,process with process < processes, such as "
-            "10.0.0.1:1234,2,0."
-        )
-    return match[1], int(match[2]), int(match[3])
+    match = re.fullmatch(r"([^,\s]+):(\d{1,9}),(\d{1,9}),(\d{1,9})", where.strip())
+    if match:
+        port, processes, process = (int(match[group]) for group in (2, 3, 4))
+        if 0 < port < 2**16 and process < processes:
+            return f"{match[1]}:{port}", processes, process
+    raise TrainingError(
+        f"--distributed {where}: expected auto, or host:port,processes,process with a port from 1 to 65535 and process < "
+        "processes, such as 10.0.0.1:1234,2,0."
+    )
 
 
-def _explain_aborts() -> None:
-    """Say what happened when the JAX runtime aborts this process, which is how it reports that another one was lost.
+def _explain_aborts(message: str | None) -> None:
+    """Say what happened when the JAX runtime aborts this process, which is how it reports that the others do not come, or that one
+    was lost. None: say nothing, as before.
 
-    The abort comes from a thread of the runtime, where Python's own signal handlers do not run: hence a C handler.
+    The abort comes from inside the runtime, where Python's own signal handlers do not run: hence a C handler.
     """
 
     def handler(_: int) -> None:
-        os.write(2, LOST.encode())
+        os.write(2, (message or "").encode())
         os._exit(1)
 
-    function = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    function = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler) if message else None  # the default
     _keep.append(function)
     ctypes.CDLL(None).signal(signal.SIGABRT, function)
 

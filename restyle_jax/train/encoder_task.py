@@ -28,8 +28,10 @@ from restyle_jax.train.objective import Objective
 from restyle_jax.train.task import Frozen, Sheet, State, Task
 
 
-def encoder_task(config: EncoderTraining) -> Task:
+def encoder_task(config: EncoderTraining, *, paired: bool = False) -> Task:
     """The task of a configuration. Reads every file that it names, before anything is computed.
+
+    paired: whether the data are pairs of source and target.
 
     Raises CheckpointError if a file is missing, is something else, or does not fit the others; ValueError if options
     contradict each other.
@@ -38,7 +40,7 @@ def encoder_task(config: EncoderTraining) -> Task:
         raise ValueError("; ".join(wrong))
     objective, losses = Objective.load(config)
     model = start_model(config)
-    trainer, frozen, init = assemble(config, model, objective, losses)
+    trainer, frozen, init = assemble(config, model, dataclasses.replace(objective, paired=paired), losses)
 
     def publish(state: State, directory: Path) -> None:
         encoder, generator = trainer.networks(trainer.evaluated(state), state["stats"], frozen)
@@ -150,6 +152,12 @@ def start_model(config: EncoderTraining) -> Model:
         raise ValueError(
             f"pictures of {config.height} x {config.width} are larger than the encoder takes ({sizes.max_size}); set height and "
             "width"
+        )
+    side = generator.config.resolution
+    if side % config.width and config.width % side:
+        raise ValueError(
+            f"width: found {config.width} with a generator of {side} x {side} pixels, expected a part or a multiple of {side}; set "
+            "width and height"
         )
     return Model(generator=generator, w_avg=w_avg, encoder=encoder, geometry=config.geometry)
 

@@ -24,14 +24,14 @@ LARGEST_CELL = 256  # pixels of a picture in a grid
 class Logs:
     """Writes into `workdir`; only process 0 has one.
 
-    A run that continues after step `start` first removes what was logged after it, so that metrics.jsonl has the lines of a
-    run that was never interrupted, but for `timing`.
+    A run that continues after step `start` first removes what was logged after it (and of that step's evaluation, if it was not
+    `evaluated`), so that metrics.jsonl has the lines of a run that was never interrupted, but for `timing`.
     """
 
-    def __init__(self, workdir: Path, start: int, steps: int) -> None:
+    def __init__(self, workdir: Path, start: int, steps: int, *, evaluated: bool) -> None:
         self._lines, self._images = workdir / "metrics.jsonl", workdir / "images"
         with writing(self._lines):
-            _cut(self._lines, start)
+            _cut(self._lines, start, evaluated)
             self._images.mkdir(exist_ok=True)
             (workdir / "tensorboard").mkdir(exist_ok=True)
             self._file = self._lines.open("a", encoding="utf-8")
@@ -81,16 +81,20 @@ class Logs:
         self._events.write_event(Event(step=step, wall_time=time.time(), **content))  # pyright: ignore[reportArgumentType]
 
 
-def _cut(lines: Path, start: int) -> None:
-    """Drop the lines after step `start`, and one that a killed process left unfinished."""
+def _cut(lines: Path, start: int, evaluated: bool) -> None:
+    """Drop the lines after step `start`, those of an evaluation that will be repeated, and one that a killed process left
+    unfinished."""
     if not lines.exists():
         return
-    kept = [line for line in lines.read_text(encoding="utf-8").splitlines(keepends=True) if _step(line) <= start]
+    last = (start, evaluated)
+    kept = [line for line in lines.read_text(encoding="utf-8").splitlines(keepends=True) if _place(line) <= last]
     replace_text(lines, "".join(kept))
 
 
-def _step(line: str) -> float:
+def _place(line: str) -> tuple[float, bool]:
+    """The step of a line, and whether it is of the evaluation after it."""
     try:
-        return json.loads(line)["step"] if line.endswith("\n") else float("inf")
+        entry = json.loads(line) if line.endswith("\n") else {}
+        return entry["step"], entry["kind"] == "test"
     except (ValueError, KeyError, TypeError):
-        return float("inf")
+        return float("inf"), True

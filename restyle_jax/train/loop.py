@@ -1,6 +1,7 @@
 """The training loop: takes batches, a task's pure step and a state; logs, evaluates, saves. All side effects are here."""
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from restyle_jax.train.programs import Programs, Progress, compile_programs, sta
 from restyle_jax.train.signals import StopRequests
 from restyle_jax.train.task import State, Task
 from restyle_jax.train.trainer import Arrays, Outcome, TestBatches, Trainer, TrainingBatches
-from restyle_jax.train.workdir import check_same, defaults, identity, locked, replace_text
+from restyle_jax.train.workdir import check_same, defaults, identity, locked, refuse_foreign, replace_text
 
 
 def fit(
@@ -32,6 +33,7 @@ def fit(
     *,
     name: Callable[[int], str],
     fingerprint: str,
+    test_fingerprint: str | None = None,
     dry_run: bool = False,
     resume: Literal["auto", "never"] = "auto",
     say: Callable[[str], None] = print,
@@ -42,12 +44,13 @@ def fit(
     open_train: number of batches already consumed -> this process's training batches from there on.
     open_test: this process's batches of the whole test set, each with `valid`, equally many in every process; None: no test.
     name: number of a training picture (`index`) -> the name of its file. fingerprint: tells the training data from any other;
-        where it lies may change.
+        where it lies may change. test_fingerprint: likewise of the test data; None if the other two say what it is.
     dry_run: print the plan and stop, before anything is written. resume: "never" refuses a folder with checkpoints.
 
     Raises:
-      TrainingError: a batch that the devices cannot share, another run in the folder or one of another configuration, a loss
-        or state that is not finite, something that cannot be written. Earlier checkpoints stay intact.
+      TrainingError: a batch that the devices cannot share, another run in the folder or one of another configuration, files there
+        that are not of a run, a loss or state that is not finite, something that cannot be written. Earlier checkpoints stay
+        intact.
     """
     mesh = sharding.data_mesh()
     sharding.check_batch_size("batch_size", run.batch_size, mesh)
@@ -63,12 +66,13 @@ def fit(
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(workdir))
+        distributed.together(functools.partial(refuse_foreign, workdir))
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(workdir / "checkpoints", run.keep)))
         if resume == "never" and checkpoints.steps():
             raise TrainingError(
                 f"{workdir}: holds an earlier run. Choose another --workdir, or --resume auto to continue it."
             )
-        own = identity(config, task.frozen, fingerprint)
+        own = identity(config, task.frozen, fingerprint, task.scorer, test_fingerprint)
         usual = defaults(config)
         found = checkpoints.restore_latest(target, lambda saved: check_same(saved, own, usual, workdir, tell), tell)
         state, record = found or (None, {"step": 0, "batches": 0, "best": None, "averages": None, "evaluated": True})
@@ -109,7 +113,8 @@ def fit(
         if distributed.is_first():
             replace_text(workdir / "config.json", json.dumps(own, indent=2) + "\n")
             replace_text(workdir / "parameters.txt", _parameters(state))
-            trainer.logs = stack.enter_context(contextlib.closing(Logs(workdir, record["step"], run.max_steps)))
+            logs = Logs(workdir, record["step"], run.max_steps, evaluated=record["evaluated"])
+            trainer.logs = stack.enter_context(contextlib.closing(logs))
         try:
             outcome = trainer.train(batches, first)
         except jax.errors.JaxRuntimeError as error:

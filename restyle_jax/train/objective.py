@@ -36,10 +36,14 @@ class Aim(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The weights of a configuration and the structure of the networks that its terms need; their arrays are arguments."""
+    """The weights of a configuration and the structure of the networks that its terms need; their arrays are arguments.
+
+    paired: whether source and target may differ in an inversion, because the data are pairs.
+    """
 
     config: EncoderTraining
     graphs: dict[str, nnx.GraphDef[Any]]
+    paired: bool = False
 
     @classmethod
     def load(cls, config: EncoderTraining) -> "tuple[Objective, dict[str, nnx.State]]":
@@ -89,7 +93,7 @@ class Objective:
             if name in self.graphs:
                 network = self.network(name, states)
                 of_target = network(target)
-                same = self.config.task == "inversion" or source.shape[-1] != 3
+                same = (self.config.task == "inversion" and not self.paired) or source.shape[-1] != 3
                 features[name] = (of_target, of_target if same else network(source))
         return jax.lax.stop_gradient(Aim(target, perceived, features))
 

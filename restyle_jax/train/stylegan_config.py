@@ -4,12 +4,14 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from restyle_jax.augment.config import PRESETS
 from restyle_jax.train import checks
 from restyle_jax.train.config import Run
 
 Augmentation = Literal[
     "none", "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
 ]
+FILTERED = 32  # the smallest resolution that `augment.filters` can amplify bands of, whose filters reach over 21 pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class StyleGANTraining(Run):
     resolution: of the pictures, which must have this size already; a power of two. avatars: train on this many drawn faces
         (`data_pipelines.avatars`) instead of `data`. avatar_style: in which they are drawn.
     channel_base, channel_max: a layer at r px has min(channel_base / r, channel_max) channels.
-    mapping_layers: dense layers from Z to W, both of `w_dim` numbers.
+    mapping_layers: dense layers from Z to W, both of `w_dim` numbers. (Those of the discriminator, for labels, are 8.)
     checkpoint: a generator and discriminator to go on from (rosinality .pt, NVlabs .pkl or our own), whose sizes are then
         taken; the optimisers start anew.
     labels: classes of the pictures, a JSON file {"labels": [[name, class], ...]} as the dataset.json of stylegan2-ada-pytorch;
@@ -29,7 +31,8 @@ class StyleGANTraining(Run):
     r1: gamma of R1, which is computed every `r1_every` steps. path_length: weight of the path length regulariser, computed every
         `path_length_every` steps on one half of a batch; 0 leaves either out.
     style_mixing: probability that a batch gets a second code from a random style on.
-    ema_kimg: half-life of the averaged generator in thousands of pictures; ema_ramp limits it to this part of those seen.
+    ema_kimg: half-life of the averaged generator in thousands of pictures; ema_ramp limits it to this part of those seen. The
+        average of a checkpoint is continued without this ramp.
     stddev_group: pictures that are compared for the minibatch standard deviation. stddev_block: groups are formed inside
         blocks of this many pictures of a batch, such as those of one device in a published run; none takes the whole batch.
     augment: which operations of ADA (arXiv 2006.06676) are applied to what the discriminator sees. augment_p: their fixed
@@ -86,9 +89,19 @@ def problems(config: StyleGANTraining) -> list[str]:
     """One sentence for each value that is impossible or contradicts another."""
     if wrong := checks.mistyped(config):
         return wrong
-    wrong = checks.too_small(config)
+    wrong = checks.out_of_range(config)
     if config.resolution < 8 or config.resolution & (config.resolution - 1):
         wrong.append(f"resolution: found {config.resolution}, expected a power of two from 8 on")
+    if config.checkpoint is None and config.channel_base < config.resolution:
+        wrong.append(
+            f"channel_base: found {config.channel_base}, expected {config.resolution} (resolution) or more, so that each layer has "
+            "channels"
+        )
+    if "imgfilter" in PRESETS.get(config.augment, ()) and config.resolution < FILTERED:
+        wrong.append(
+            f"augment: found {config.augment} at {config.resolution} px, expected operations without filters, such as bgc, or a "
+            f"resolution of {FILTERED} or more"
+        )
     if config.style_mixing > 1:
         wrong.append(f"style_mixing: found {config.style_mixing}, expected a probability")
     if config.ada_kimg <= 0:

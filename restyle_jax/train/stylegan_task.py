@@ -15,6 +15,7 @@ from restyle_jax.model import Model
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.structure import structure
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.programs import SHOWN
 from restyle_jax.train.stylegan import REGULARISERS, TRUNCATIONS, StyleGANTrainer
 from restyle_jax.train.stylegan_config import StyleGANTraining
@@ -29,11 +30,13 @@ def stylegan_task(
     labels: np.ndarray | None = None,
     score: Callable[[Generator, jax.Array], dict[str, float]] | None = None,
     best: str = "",
+    scorer: nnx.State | None = None,
 ) -> Task:
     """The task of a configuration, with the networks of its checkpoint or new ones.
 
     labels: int32[N], the class of each training picture. score: names and values for a generator and its w_avg f32[K, w_dim];
-    `best` is the name of the value that marks the best generator.
+    its ValueError becomes a TrainingError. `best` is the name of the value that marks the best generator, and `scorer` the
+    weights that it depends on.
     Raises CheckpointError if the checkpoint is none of a StyleGAN2 generator and discriminator of this resolution and number
     of classes.
     """
@@ -60,6 +63,16 @@ def stylegan_task(
         )
         checkpoints.save(trained, directory)
 
+    def scored(state: State) -> dict[str, float]:
+        assert score
+        try:
+            return score(*averaged_generator(state))
+        except ValueError as error:
+            raise TrainingError(
+                f"evaluation after step {state['step']}: {error}. Checkpoints of earlier steps are kept. Look at the samples in "
+                "images/, at the pictures of the data, and whether --features is the right network."
+            ) from error
+
     rows = tuple(f"seeds {row * SAMPLES} to {(row + 1) * SAMPLES - 1}" for row in range(SHOWN))
     return Task(
         frozen=frozen,
@@ -74,8 +87,9 @@ def stylegan_task(
             ),
         },
         publish=publish,
-        score=score and (lambda state: score(*averaged_generator(state))),
+        score=score and scored,
         best=best,
+        scorer=scorer,
     )
 
 
@@ -111,14 +125,19 @@ def assemble(
 
 
 def _fresh(config: StyleGANTraining, classes: int) -> tuple[Generator, None, Discriminator]:
-    common = {"mapping_layers": config.mapping_layers, "label_dim": classes}
     sizes = (config.resolution, config.channel_base, config.channel_max)
 
     @nnx.jit
     def make() -> tuple[Generator, Discriminator]:
         rngs = nnx.Rngs(config.seed)
-        generator = GeneratorConfig.nvlabs_ada(*sizes, z_dim=config.w_dim, w_dim=config.w_dim, **common)
-        discriminator = DiscriminatorConfig.nvlabs_ada(*sizes, **common)
+        generator = GeneratorConfig.nvlabs_ada(
+            *sizes,
+            z_dim=config.w_dim,
+            w_dim=config.w_dim,
+            mapping_layers=config.mapping_layers,
+            label_dim=classes,
+        )
+        discriminator = DiscriminatorConfig.nvlabs_ada(*sizes, label_dim=classes)
         return Generator(generator, dtype=config.dtype, rngs=rngs), Discriminator(
             discriminator, dtype=config.dtype, rngs=rngs
         )

@@ -36,6 +36,7 @@ class Task:
     score: state -> {name: value}, on the host, equal in all processes: for what is evaluated as a whole and not by picture.
     best: the evaluated quantity whose minimum marks the best checkpoint, such as "loss/5" (the mean over the test set after
         step 5), or a name that `score` returns.
+    scorer: the weights of the network by which `score` judges: with others the values do not compare.
     """
 
     frozen: Frozen
@@ -47,3 +48,4 @@ class Task:
     evaluate: Callable[[State, Frozen, Batch], dict[str, jax.Array]] | None = None
     score: Callable[[State], dict[str, float]] | None = None
     best: str = ""
+    scorer: Any = None

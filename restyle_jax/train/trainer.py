@@ -41,6 +41,8 @@ class TestBatches(Protocol):
     """Batches of this process's rows of the whole test set, with `valid`."""
 
     def __iter__(self) -> Iterator[Arrays]: ...
+    @property
+    def unreadable(self) -> list[tuple[str, str]]: ...
     def close(self) -> None: ...
 
 
@@ -95,11 +97,14 @@ class Trainer:
     logs: Logs | None = None
     stop: int = 0  # the signal on which all processes have agreed
     reported: int = 0  # unreadable pictures
+    reported_test: set[str] = dataclasses.field(default_factory=set)
 
     def train(self, batches: TrainingBatches, first: Arrays) -> Outcome:
         """Steps until the end or a request to stop."""
         if not self.evaluated:  # a request to stop had interrupted it
             self.evaluate()
+            if self.evaluated:
+                self.checkpoints.amend(self.step, {"evaluated": True, "best": self.best})
         clock = Clock(self.run.batch_size)
         unchecked: list[Taken] = []
         local: Arrays | None = first
@@ -222,8 +227,16 @@ class Trainer:
                 self.stop = self.stop or int(stop)
                 if self.stop:
                     return None
+            unreadable = batches.unreadable
         if counted is None:
             raise TrainingError("the test set is empty. Give pictures to test on, or none at all.")
+        if not any(np.any(average.count) for average in jax.device_get(counted).values()):
+            some = "\n".join(reason for _, reason in unreadable[:5])
+            raise TrainingError(
+                f"evaluation after step {self.step}: none of the test pictures can be read. Repair or replace them; "
+                f"{self.checkpoints.kept()}. The first ones:\n{some}"
+            )
+        self.report_unreadable_test(unreadable)
         return averages.compute(counted)
 
     def save(self) -> None:
@@ -252,3 +265,12 @@ class Trainer:
             self.say(
                 f"{self.reported} damaged pictures skipped so far; training gives up at {self.run.max_unreadable + 1}"
             )
+
+    def report_unreadable_test(self, unreadable: list[tuple[str, str]]) -> None:
+        """Every process names the damaged pictures of the test set that it has left out, once."""
+        new = [(picture, reason) for picture, reason in unreadable if picture not in self.reported_test]
+        for picture, reason in new:
+            self.say(f"evaluation after step {self.step}: left out {picture} ({reason})")
+        self.reported_test.update(picture for picture, _ in new)
+        if new:
+            self.say(f"{len(self.reported_test)} damaged test pictures left out so far")

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 import restyle_jax
+from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
 from restyle_jax.train import distributed
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.sharding import is_key
@@ -30,6 +31,10 @@ FREE = frozenset(
 )
 """Fields that may change when a run is continued. Paths may change too: what they hold is compared instead."""
 
+IDENTITY = frozenset(("config", "frozen", "data", "versions"))
+"""What `identity` has said in every version."""
+
+_OVERWRITTEN = ("config.json", "parameters.txt", "metrics.jsonl")
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 
 
@@ -68,6 +73,35 @@ def locked(workdir: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+def refuse_foreign(workdir: Path) -> None:
+    """Raises TrainingError if a folder without checkpoints holds files that no run has written and that one would replace, or that
+    would keep it from saving."""
+    checkpoints = workdir / "checkpoints"
+    if checkpoints.is_dir() and any(path.name.isdecimal() for path in checkpoints.iterdir()):
+        return
+    models = [workdir / name for name in ("best", "latest")]
+    foreign = [path for path in (checkpoints, *models) if path.exists() and not path.is_dir()]
+    foreign += [
+        path for model in models if model.is_dir() for path in model.iterdir() if path.name not in (CONFIG, WEIGHTS)
+    ]
+    if not _of_a_run(workdir / "config.json"):  # which a run writes first
+        foreign += [path for name in _OVERWRITTEN if (path := workdir / name).exists()]
+    if foreign:
+        raise TrainingError(
+            f"{workdir}: found {', '.join(str(path.relative_to(workdir)) for path in foreign[:5])}, which no training run has "
+            "written. Expected a new or empty folder, or that of a run; nothing was changed. Choose another --workdir."
+        )
+
+
+def _of_a_run(file: Path) -> bool:
+    """Whether this is the config.json of a training run."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.keys() >= IDENTITY
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a failure to write `path` (no space, no permission) into a TrainingError."""
@@ -88,12 +122,17 @@ def replace_text(path: Path, text: str) -> None:
         os.replace(scratch, path)
 
 
-def identity(config: Any, frozen: Frozen, fingerprint: str) -> dict[str, Any]:
-    """What makes a run this run, as JSON: configuration, checksum of the frozen networks, training data, versions."""
+def identity(
+    config: Any, frozen: Frozen, fingerprint: str, scorer: Any = None, test_fingerprint: str | None = None
+) -> dict[str, Any]:
+    """What makes a run this run, as JSON: configuration, checksums of the frozen networks and of that which scores, training
+    and test data, versions."""
     return {
         "config": {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)},
         "frozen": _checksum({name: part for name, part in frozen.items() if name != "derived"}),
+        "scorer": _checksum(scorer),
         "data": fingerprint,
+        "test_data": test_fingerprint,
         "versions": {
             "restyle_jax": restyle_jax.__version__,
             **{name: importlib.metadata.version(name) for name in _VERSIONS},
@@ -126,8 +165,12 @@ def check_same(
             differences.append(f"{name}: {_shown(before)} in the folder, {_shown(now)} now")
     if saved["frozen"] != current["frozen"]:
         differences.append("the weights of the frozen networks (generator, networks of the losses) are not the same")
+    if saved.get("scorer", current["scorer"]) != current["scorer"]:  # an earlier version did not record it
+        differences.append("the weights of the network that scores (features) are not the same")
     if saved["data"] != current["data"]:
         differences.append(f"training data: {saved['data']} in the folder, {current['data']} now")
+    if saved.get("test_data", current["test_data"]) != current["test_data"]:  # an earlier version did not record it
+        differences.append(f"test data: {saved['test_data']} in the folder, {current['test_data']} now")
     if differences:
         raise TrainingError(
             f"{workdir}: holds a run with another configuration:\n  "

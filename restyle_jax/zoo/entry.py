@@ -60,8 +60,16 @@ class Entry:
 
 
 def folder() -> Path:
-    """Where the files lie: $RESTYLE_MODELS, or ~/.cache/restyle_jax/models."""
-    return Path(os.environ.get("RESTYLE_MODELS") or Path.home() / ".cache" / "restyle_jax" / "models")
+    """Where the files lie: $RESTYLE_MODELS, or ~/.cache/restyle_jax/models. Raises CheckpointError without either."""
+    try:
+        return Path(os.environ.get("RESTYLE_MODELS") or Path.home() / ".cache" / "restyle_jax" / "models")
+    except RuntimeError as error:
+        raise CheckpointError.explain(
+            "~/.cache/restyle_jax/models",
+            found="a user without a home folder",
+            expected="$HOME or $RESTYLE_MODELS to be set",
+            remedy="set RESTYLE_MODELS to the folder with the files of models",
+        ) from error
 
 
 def checked(entry: Entry) -> Path:

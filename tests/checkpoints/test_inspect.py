@@ -98,6 +98,20 @@ def test_our_own():
     assert found["networks"]["encoder"]["trunk"] == "resnet18" and found["missing"] == []
 
 
+def test_numbers_that_json_lacks(tmp_path: Path):
+    odd = {"lr": float("nan"), "betas": (float("inf"), -float("inf"), 0.9)}
+    tree = official.checkpoint("ResNetBackboneEncoder", resolution=8, narrow=32, opts=odd)
+    found = report(official.write(tmp_path / "a.pt", tree))["opts"]
+    assert (found["lr"], found["betas"]) == ("nan", ["inf", "-inf", 0.9])
+    rs.save(rs.load(tmp_path / "a.pt"), tmp_path / "ours")
+    assert "NaN" not in (tmp_path / "ours" / "config.json").read_text()
+
+
+def test_names_that_no_terminal_takes(tmp_path: Path):
+    file = official.write(tmp_path / "a.pt", {**official.generator(resolution=8, narrow=32), "odd\udce9": np.zeros(1)})
+    assert "unexpected: odd\\udce9" in describe(rs.inspect(file))
+
+
 def test_trunk(tmp_path: Path):
     shapes = {f"layer{stage}.{place}.conv1.weight": (8, 8, 3, 3) for stage in range(1, 5) for place in range(2)}
     shapes |= {"conv1.weight": (8, 3, 7, 7), "fc.weight": (1000, 64)}

@@ -84,6 +84,9 @@ def test_inspection_of_an_official_file():
     assert report["kind"] == "latent classifier (Style Transformer)" and found["parameters"] == 20_583_464
     assert (found["num_styles"], found["style_dim"], found["widths"], found["embedding"]) == (18, 512, [2048, 512], 32)
     assert found["attributes"] == list(CELEBA_ATTRIBUTES)
+    narrow = {**states, "classifier.module.fcs.0.weight": np.zeros((2048, 10 * 128), np.float32)}
+    found = report_on({"state_dict": narrow}, "torch-zip", "a.pt")["networks"]["classifier"]
+    assert found["embedding"] == 32 and "num_styles" not in found and "style_dim" not in found  # 5 x 256 as well
     del states["classifier.module.output_fcs.3.bias"]
     assert report_on({"state_dict": states}, "torch-zip", "a.pt")["missing"] == ["classifier.output_fcs.3.bias"]
 

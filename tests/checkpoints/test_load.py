@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 import restyle_jax as rs
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.refine import Geometry
-from tests import official
+from tests import official, tiny
 
 ENCODER = "ResNetBackboneEncoder"
 
@@ -58,7 +58,12 @@ def test_module_prefixes_and_bare_state_dicts(file: Path):
     with pytest.warns(UserWarning) as caught:
         model = rs.load(file)
     assert (flat_arrays(model.require_encoder())["heads.linear.kernel"] == expected["heads.linear.kernel"]).all()
-    for name in ("no opts", "encoder_type", "dataset_type", "latent_avg"):
+    for name in (
+        "no opts",
+        "restyle_jax.load(path, encoder_type='ResNetProgressiveBackboneEncoder')",
+        "dataset_type",
+        "latent_avg",
+    ):
         assert name in messages(caught)
 
 
@@ -80,6 +85,38 @@ def test_wrong_shapes_of_latent_avg(file: Path, shape: tuple[int, ...]):
     tree = {**official.checkpoint(ENCODER), "latent_avg": np.zeros(shape, np.float32)}
     with pytest.raises(rs.CheckpointError, match="latent_avg of shape"):
         load(file, tree)
+
+
+@pytest.mark.parametrize("beside", [{"latent_avg": None}, {}])
+def test_latent_avg_in_the_state_dict(file: Path, beside: dict[str, None]):
+    tree = official.checkpoint(ENCODER, resolution=8, narrow=32)
+    average = tree.pop("latent_avg")
+    tree["state_dict"]["latent_avg"] = average
+    np.testing.assert_array_equal(load(file, {**tree, **beside}).require_generator()[1], average)
+    assert rs.inspect(file)["latent_avg"] == list(average.shape)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_latent_avg_as_a_list(file: Path, bare: bool):
+    state, average = official.generator(resolution=8, narrow=32), np.arange(16, dtype=np.float32)
+    tree = state if bare else {"g_ema": state}
+    w_avg = load(file, {**tree, "latent_avg": average.tolist()}).require_generator()[1]
+    np.testing.assert_array_equal(w_avg, np.tile(average, (4, 1)))
+    with pytest.raises(rs.CheckpointError, match=r"latent_avg of shape \(3,\)"):
+        load(file, {**tree, "latent_avg": [1, 2, 3]})
+    for odd, kind in (("x", "str"), ([[1], [1, 2]], "list"), (["a"], "list"), (3, "int"), ({}, "dict")):
+        with pytest.raises(rs.CheckpointError, match=rf"a latent_avg that is no array \(a {kind}\)"):
+            load(file, {**tree, "latent_avg": odd})
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_counts_that_were_cast_with_the_rest(file: Path, dtype: type):
+    tree = official.checkpoint(ENCODER, resolution=8, narrow=32)
+    with np.errstate(over="ignore"):
+        states = {key: value.astype(dtype) for key, value in tree["state_dict"].items()}
+    states["encoder.bn1.num_batches_tracked"] = np.asarray(100.4, dtype)
+    found = flat_arrays(load(file, {**tree, "state_dict": states}).require_encoder())
+    assert found["trunk.input_layer.norm.count"] == 100
 
 
 @pytest.mark.parametrize("stated", [{"latent_avg": None}, {}])
@@ -135,6 +172,21 @@ def test_encoder_type_can_be_said(file: Path):
     assert model.require_encoder().config.head == "fpn_progressive"
     with pytest.raises(rs.CheckpointError, match="GradualStyleEncoder or Encoder4Editing"):
         load(file, tree, encoder_type="BackboneEncoder")
+
+
+def test_encoder_type_is_for_official_encoders(file: Path):
+    official.write(file, {"g_ema": official.generator(resolution=8, narrow=32), "latent_avg": np.zeros(16, np.float32)})
+    for path, found in ((file, "without an encoder"), (tiny.checkpoint(), "a directory of our format")):
+        with pytest.raises(
+            rs.CheckpointError, match=rf"{found}(?s:.*)expected encoder_type='Foo'(?s:.*)leave encoder_type out"
+        ):
+            rs.load(path, encoder_type="Foo")
+
+
+@pytest.mark.parametrize("dtype", ["foo", "int32", np.int8])
+def test_dtypes_that_do_not_float(dtype: Any):
+    with pytest.raises(ValueError, match=r"dtype is .*, expected a floating-point type"):
+        rs.load(tiny.checkpoint(), dtype=dtype)
 
 
 def test_first_cars_model_of_e4e_has_two_heads_too_many(file: Path):

@@ -74,6 +74,8 @@ def test_a_network_alone(tmp_path: Path):
         ({"mapping.fc0.bias_gain": 1}, {}, "lr_multiplier=1"),
         ({"synthesis.b8.conv0.activation": "relu"}, {}, "activation='relu'"),
         ({"synthesis.b4.conv1.conv_clamp": "much"}, {}, "conv_clamp='much'"),
+        ({"synthesis.b4.conv1.conv_clamp": float("nan")}, {}, "conv_clamp=nan in place of a number above 0"),
+        ({"synthesis.b4.conv1.conv_clamp": True}, {}, "conv_clamp=True in place of a number above 0"),
         ({}, {"synthesis.L0_36_512.weight": np.zeros((2, 2))}, "a StyleGAN3 network"),
         ({}, {"synthesis.b8.conv0.resample_filter": np.eye(4, dtype=np.float32)}, "is not the standard filter"),
     ],

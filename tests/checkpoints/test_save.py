@@ -1,10 +1,12 @@
 """What is written appears complete or not at all, and never in place of something else."""
 
 import dataclasses
+import functools
 import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,10 +80,55 @@ def test_nothing_else_is_overwritten(kind: str, model: rs.Model, tmp_path: Path)
     assert sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
+def test_an_empty_directory_is_filled_where_it_is(model: rs.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    inode = tmp_path.stat().st_ino
+    rs.save(model, ".")
+    assert sorted(os.listdir()) == ["config.json", "weights.safetensors"] and tmp_path.stat().st_ino == inode
+    assert rs.load(tmp_path).require_encoder().config == model.require_encoder().config
+
+
+def test_an_empty_directory_stays_empty_after_a_failure(
+    model: rs.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target.name == "config.json":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(rs.CheckpointError, match="No space left"):
+        rs.save(model, tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_as_long_as_they_may_be(model: rs.Model, generator: rs.Model, tmp_path: Path):
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    rs.save(model, tmp_path / ("d" * longest))
+    rs.export_torch(generator, tmp_path / ("f" * longest), format="rosinality")
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_metadata_that_could_not_be_read(model: rs.Model, tmp_path: Path):
+    for levels in (90, 500):
+        deep: Any = functools.reduce(lambda inner, _: [inner], range(levels), 1)
+        target = tmp_path / str(levels)
+        if levels == 90:
+            rs.save(dataclasses.replace(model, metadata={"opts": deep}), target)
+            assert rs.load(target).metadata == {"opts": deep}
+        else:
+            with pytest.raises(rs.CheckpointError, match="nested more than 100 deep"):
+                rs.save(dataclasses.replace(model, metadata={"opts": deep}), target)
+
+
 @pytest.mark.usefixtures("full_disk")
 def test_no_space_for_our_format(model: rs.Model, tmp_path: Path):
     with pytest.raises(rs.CheckpointError, match="cannot be written"):
         rs.save(model, tmp_path / "copy")
+    with pytest.raises(rs.CheckpointError, match="cannot be written"):
+        rs.save(model, tmp_path / "new" / "parents" / "copy")
     assert not list(tmp_path.iterdir())
 
 
@@ -103,7 +150,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> rs.Model:
 @pytest.mark.usefixtures("full_disk")
 def test_no_space_for_an_export(generator: rs.Model, tmp_path: Path):
     with pytest.raises(rs.CheckpointError, match="cannot be written"):
-        rs.export_torch(generator, tmp_path / "a.pt", format="rosinality")
+        rs.export_torch(generator, tmp_path / "new" / "parents" / "a.pt", format="rosinality")
     assert not list(tmp_path.iterdir())
 
 

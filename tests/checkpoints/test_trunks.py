@@ -113,6 +113,10 @@ def test_tensors_that_do_not_fit_are_listed(tmp_path: Path):
     del state["layer2.1.conv1.weight"], state["bn1.bias"]
     with pytest.raises(rs.CheckpointError, match=r"missing +bn1\.bias[^$]*missing +layer2\.1\.conv1\.weight"):
         rs.load_trunk(official.write(tmp_path / "a.pt", state), encoder("resnet34"))
+    for whole, first, trunk in ((state, "conv1.weight", "resnet34"), (face_file(), "input_layer.0.weight", "irse50")):
+        path = official.write(tmp_path / "a.pt", official.without(whole, first))
+        with pytest.raises(rs.CheckpointError, match=rf"missing +{first} \(16, 3, \d, \d\)"):
+            rs.load_trunk(path, encoder(trunk))
 
 
 def test_a_single_pass_as_the_start_of_a_refining_encoder():

@@ -1,5 +1,6 @@
 """The engine accounts for both ends of a table and reports everything that does not fit at once."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -62,13 +63,47 @@ def test_half_precision_is_widened():
     np.testing.assert_array_equal(arrays["conv.kernel"], state["conv.weight"].astype(np.float32).transpose(2, 3, 1, 0))
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (np.float16(7), 7),
+        (np.float32(6.6), 7),
+        (ml_dtypes.bfloat16(-3), -3),
+        (np.float16(np.inf), 2**31 - 1),
+        (np.float32(np.nan), 0),
+        (np.int64(2**40 + 7), 2**31 - 1),
+        (np.int64(-(2**40)), -(2**31)),
+        (np.uint8(200), 200),
+        (np.uint64(2**63), 2**31 - 1),
+    ],
+)
+def test_counts_of_any_dtype_are_the_nearest_integer(found: np.generic, expected: int):
+    arrays = read({**source(), "count": np.asarray(found)})
+    assert arrays["count"] == expected and arrays["count"].dtype == np.int32 and arrays["count"].shape == ()
+
+
+def test_what_fits_at_no_size_is_named():
+    odd = {
+        **source(),
+        "heads.0.weight": None,
+        "heads.1.weight": np.zeros((2, 3, 1)),
+        "conv.weight": np.zeros((0, 4, 3, 2)),
+    }
+    assert engine.misshapen(TABLE, odd) == [
+        "conv.weight: found (0, 4, 3, 2), expected a convolution (o i h w)",
+        "heads.0.weight: found (NoneType), expected a linear (o i)",
+        "heads.1.weight: found (2, 3, 1), expected a linear (o i)",
+    ]
+    assert engine.misshapen(TABLE, source()) == []
+
+
 def test_lists_every_fault_with_both_names_and_shapes():
     state = source()
     del state["heads.0.weight"]
     state["conv.weight"] = state["conv.weight"][:, :, :2]
     state["stranger"] = np.zeros((1, 2))
     state["conv.filter"] = FILTER + 1
-    state["count"] = np.asarray(7.0)
+    state["count"] = np.asarray(7j)
     with pytest.raises(CheckpointError) as caught:
         read(state)
     message = str(caught.value)
@@ -79,7 +114,7 @@ def test_lists_every_fault_with_both_names_and_shapes():
         "shape       conv.weight: found (5, 4, 2, 2), expected (5, 4, 3, 2), for conv.kernel (3, 2, 4, 5)",
         "unexpected  stranger (1, 2)",
         "value       conv.filter",
-        "dtype       count: found float64, expected int32",
+        "dtype       count: found complex128, expected int32",
     ):
         assert part in message
 

@@ -208,6 +208,16 @@ def test_files_of_python_2(tmp_path: Path) -> None:
     assert got["set"] == [3]
 
 
+@pytest.mark.parametrize("text", ["/data/\udce9t\udce9", "café\\u\n\0名"])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_text_and_objects_of_every_protocol(tmp_path: Path, text: str, protocol: int) -> None:
+    # Tensors of protocol 0 are beyond torch as well.
+    tree = {"opts": argparse.Namespace(exp_dir=text, betas=(0.9, 1)), text: b"\xff"}
+    torch.save(tree, tmp_path / "model.pt", pickle_protocol=protocol)
+
+    assert read(tmp_path / "model.pt").tree == {"opts": {"exp_dir": text, "betas": (0.9, 1)}, text: b"\xff"}
+
+
 def test_tar_of_the_first_torch_versions(tmp_path: Path) -> None:
     (tmp_path / "resnet34.pth").write_bytes(pickles.tar())
 

@@ -89,6 +89,11 @@ def float8_safetensors(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"F32"', b'"F4" '))
 
 
+def long_header(path: Path) -> None:
+    header = b'{"x":[' + b"[]," * 1_000_000 + b"[]]}"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
 def legacy_bytes() -> bytes:
     storage = storage_id("0", 4, "FloatStorage", None)
     return legacy({"x": tensor(storage, (4,), (1,))}, {"0": bytes(16)})
@@ -118,6 +123,7 @@ KINDS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "legacy cut in the pickle": (lambda path: path.write_bytes(legacy_bytes()[:150]), "ends early"),
     "pickle of numbers": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "without a network"),
     "unknown array type": (float8_safetensors, "'x' of the type 'F4'; expected F64 or"),
+    "long header": (long_header, r"a header of 3,000,010 bytes; expected at most 2,097,152"),
     "cut safetensors": (short_safetensors, "28 bytes of arrays where its header promises 32"),
 }  # fmt: skip
 

@@ -85,6 +85,7 @@ def attacks(command: str) -> dict[str, Any]:
         "copyreg.extension": Raw(b"\x82\x01"),
         "nt.system": Raw(b"(" + emit(command) + b"int\nsystem\n"),  # opcode INST
         "pty.spawn": Raw(b"(cpty\nspawn\n" + emit("sh") + b"o"),  # opcode OBJ
+        "copy_reg._slotnames": Global("copy_reg", "_slotnames")(shell),
         "webbrowser.open": Raw(emit("webbrowser") + emit("open") + b"\x93" + emit((command,)) + b"\x81"),
     }
 
@@ -121,6 +122,9 @@ def test_malicious_pickle_as_python_and_torch_write_it(tmp_path: Path, function:
         assert sentinel.exists()
 
 
+RECONSTRUCTOR, NAMESPACE = Global("copy_reg", "_reconstructor"), Global("argparse", "Namespace")
+
+
 @pytest.mark.parametrize(
     "trick",
     {
@@ -136,6 +140,12 @@ def test_malicious_pickle_as_python_and_torch_write_it(tmp_path: Path, function:
         "parameter of another function": Global("torch._tensor", "_rebuild_from_type_v2")(
             Global("torch", "Size"), Global("torch", "Tensor"), ((1,),), None
         ),
+        "object of a class with another rule": RECONSTRUCTOR(
+            Global("torch", "Size"), Global("builtins", "object"), None
+        ),
+        "object of a base that does something": RECONSTRUCTOR(NAMESPACE, Global("builtins", "dict"), None),
+        "object with a state for its base": RECONSTRUCTOR(NAMESPACE, Global("__builtin__", "object"), {"a": 1}),
+        "object of no class": RECONSTRUCTOR(NAMESPACE),
         "object array": Global("numpy.core.multiarray", "scalar")(
             Global("numpy", "dtype")("O8", False, True), b"12345678"
         ),

@@ -18,7 +18,7 @@ TREE = {
         "flags": np.array([True, False]),
         "big endian": np.array([1.5, -2], ">f8"),
     },
-    "plain": [1, -5, 2**40, -(2**63), 0, 1.5, True, None, "häuschen", (1, ("a",)), [], (), {}],
+    "plain": [1, -5, 2**40, -(2**63), -(2**2039), 0, 1.5, True, None, "häuschen", (1, ("a",)), [], (), {}],
     7: {"nested": {"deeply": [{}]}},
 }
 
@@ -30,6 +30,12 @@ def test_torch_reads_it(tmp_path: Path):
     for name, array in TREE["tensors"].items():
         np.testing.assert_array_equal(read["tensors"][name].numpy(), array)
         assert read["tensors"][name].is_contiguous()
+
+
+@pytest.mark.parametrize("number", [2**2039, -(2**3000)])
+def test_integers_of_many_bytes(tmp_path: Path, number: int):
+    path = official.write(tmp_path / "a.pt", {"seed": number})
+    assert torch.load(path, weights_only=False) == reader.read(path).tree == {"seed": number}
 
 
 def test_torch_maps_it_into_memory(tmp_path: Path):

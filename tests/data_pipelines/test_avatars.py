@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data_pipelines import avatars
 from data_pipelines.avatars import PICTURES_PER_IDENTITY, AvatarSource, KeptAvatars, layout, render
 from data_pipelines.check import check
 from data_pipelines.drawing import processes
@@ -265,6 +266,15 @@ def test_kept_avatars_are_the_same_as_those_drawn_when_read():
             source is target and kept.name(index) == drawn.name(index) and kept.factors(index) == drawn.factors(index)
         )
         np.testing.assert_array_equal(np.asarray(source), np.asarray(drawn.open(index)[0]))
+
+
+def test_more_avatars_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: AvatarSource) -> np.ndarray:
+        raise MemoryError(len(source))
+
+    monkeypatch.setattr(avatars, "draw_all", full)
+    with pytest.raises(ValueError, match="5000000000 pictures of 16 px: need 3840 GB of memory"):
+        KeptAvatars("train", 5_000_000_000, 16)
 
 
 def test_many_avatars_are_drawn_by_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:

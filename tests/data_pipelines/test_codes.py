@@ -1,5 +1,6 @@
 """Codes and labels: files in every form that people have, batches in an order that can be continued, and what is refused."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def test_the_last_codes_are_for_the_test(count: int, share: float, test: int):
         ({"a": np.zeros((1, 2, 3)), "b": np.zeros((2, 3))}, r"found float64\[2, 3\] for b; expected arrays of numbers"),
         ({"a": np.zeros((1, 2, 3)), "b": np.zeros((1, 2, 4))}, "codes of one generator"),
         ({"a": np.zeros((1, 2, 3)), "b": np.full((1, 2, 3), np.nan)}, "not finite for b"),
+        ({"a": np.zeros((1, 2, 3)), "b": np.full((1, 2, 3), 1e300)}, "not finite for b"),
         ({"a": np.zeros((1, 2, 3))}, "found 1 codes; expected two at least"),
     ],
 )
@@ -65,8 +67,16 @@ def test_unreadable_files_are_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"nothing\.npz: found something unreadable \(No such file"):
         read_codes(tmp_path / "nothing.npz")
     (tmp_path / "text.npz").write_text("codes")
-    with pytest.raises(DataError, match=r"text\.npz: found something unreadable"):
+    with pytest.raises(DataError, match=r"text\.npz: found something unreadable") as raised:
         read_codes(tmp_path / "text.npz")
+    assert "pickle" not in str(raised.value)
+    (tmp_path / "empty.npz").touch()
+    with pytest.raises(DataError, match=r"empty\.npz: found something unreadable"):
+        read_codes(tmp_path / "empty.npz")
+    with zipfile.ZipFile(tmp_path / "members.npz", "w") as archive:
+        archive.writestr("a.npy", b"no array")
+    with pytest.raises(DataError, match=r"members\.npz: found .* for a"):
+        read_codes(tmp_path / "members.npz")
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(DataError, match="a single array"):
         read_codes(tmp_path / "one.npy")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from data_pipelines import folder
 from data_pipelines.folder import (
     ImageError,
     Photo,
@@ -99,6 +100,33 @@ def test_damaged_files_say_what_is_wrong(tmp_path: Path) -> None:
         read_photo(tmp_path / "gone.png")
 
 
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "pipe.png")
+    for photo, result in load_photos(list_photos([tmp_path]), 2, 2):
+        assert isinstance(result, ImageError) and "pipe or device" in str(result) and str(photo.path) in str(result)
+    with pytest.raises(ImageError, match="pipe or device"):
+        file_checksum(tmp_path / "pipe.png")
+
+
+def test_a_photo_is_known_by_the_bytes_that_were_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Photo("a.png", save(tmp_path / "a.png", colour=255))
+    stat, checksum = photo.path.stat(), file_checksum(photo.path)
+    for batch in batches([photo], 2, 2, 1, on_error=lambda *_: None):
+        save(photo.path, colour=3)
+        assert batch.contents == [(stat.st_size, stat.st_mtime_ns, checksum)] and batch.images.min() == 1
+    convert = folder.to_model_input
+
+    def slow(*arguments) -> np.ndarray:
+        with photo.path.open("ab") as file:
+            file.write(b"more")
+        return convert(*arguments)
+
+    monkeypatch.setattr(folder, "to_model_input", slow)
+    ((_, result),) = load_photos([photo], 2, 2)
+    assert isinstance(result, ImageError) and "was changed while it was read" in str(result)
+
+
 def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     path = tmp_path / "huge.ppm"
     with path.open("wb") as file:
@@ -158,8 +186,8 @@ def test_damage_never_stops_the_others(kind: str, data: st.DataObject) -> None:
     content = bytearray(file.getvalue())
     for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
         content[position] = data.draw(st.integers(0, 255))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "damaged"
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "damaged"
         path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
         try:
             assert read_photo(path).mode == "RGB"

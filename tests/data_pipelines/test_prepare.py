@@ -190,11 +190,45 @@ def test_unknown_names_and_targets_in_use(tmp_path: Path) -> None:
         prepare("folder", tmp_path / "in", tmp_path / "data")
 
 
+def test_a_target_that_is_a_link(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in", 40)
+    (tmp_path / "real").mkdir()
+    for name, link in (("real", "link"), ("absent", "dangling")):
+        (tmp_path / link).symlink_to(name)
+        result = prepare("folder", tmp_path / "in", tmp_path / link)
+        assert read_manifest(tmp_path / name) == result and (tmp_path / link).is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["absent", "dangling", "in", "link", "real"]
+
+
+def test_a_target_that_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is said before anything is read."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+    for target in (Path("."), tmp_path / "data"):
+        with pytest.raises(ImageError, match=r"is a mount point or the current folder.* Name a folder inside"):
+            prepare("folder", tmp_path / "nowhere", target)
+
+
 def test_damaged_lmdb(tmp_path: Path) -> None:
     made_up.lsun_church(tmp_path / "download")
     (tmp_path / "download" / "church_outdoor_val_lmdb" / "data.mdb").write_bytes(b"not an lmdb" * 999)
     with pytest.raises(ImageError, match="church_outdoor_val_lmdb: not a readable lmdb"):
         prepare("lsun_church", tmp_path / "download", tmp_path / "data")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_lmdb_that_is_cut_short(tmp_path: Path, split: str) -> None:
+    """It is read through a memory map: reading on would end the process by SIGBUS."""
+    made_up.lsun_church(tmp_path / "download")
+    file = tmp_path / "download" / f"church_outdoor_{split}_lmdb" / "data.mdb"
+    whole = file.stat().st_size
+    for size in (whole - 1, whole // 2, 2 * 4096):
+        os.truncate(file, size)
+        with pytest.raises(
+            ImageError, match=rf"{split}_lmdb/data\.mdb: found {size} bytes, expected {whole}: .* cut short"
+        ):
+            prepare("lsun_church", tmp_path / "download", tmp_path / "data")
+    assert os.listdir(tmp_path) == ["download"]
 
 
 def test_damaged_pictures_are_left_out_and_named(tmp_path: Path) -> None:
@@ -310,6 +344,10 @@ def test_which_folder_a_split_is(tmp_path: Path) -> None:
     assert len(open_split(plain, "test", test_path=half)) == 4
     with pytest.raises(ImageError, match="no test pictures"):
         open_split(plain, "test")
+    made_up.pairs(tmp_path / "training" / "train", 2)
+    with pytest.raises(ImageError, match=r"has train/ but no test/.* or name .*training/train itself"):
+        open_split(plain, "test", test_path=tmp_path / "training")
+    assert len(open_split(plain, "test", test_path=tmp_path / "training" / "train")) == 2
     with pytest.raises(ImageError, match="has test/ but no train/"):
         open_split(half, "train")
     with pytest.raises(ImageError, match="no such folder"):

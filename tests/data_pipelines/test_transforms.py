@@ -1,5 +1,6 @@
 """Pictures of every mode become what the official transform would have made of an 8-bit RGB photo."""
 
+import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -120,3 +121,32 @@ def test_all_eight_orientations_give_the_upright_picture() -> None:
         exif = image.getexif()
         exif[0x0112] = orientation
         np.testing.assert_array_equal(np.asarray(upright(as_file(image, "PNG", exif=exif))), RGB, str(orientation))
+
+
+def exif_with(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF of one directory with these entries (tag, type, count, value or where it lies)."""
+    listed = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + listed + bytes(4)
+
+
+TURNED = (0x112, 3, 1, struct.pack("<I", 6))
+
+
+@pytest.mark.parametrize(
+    ("exif", "turned"),
+    [
+        (exif_with(TURNED, (0x8769, 2, 4, b"abc\0")), True),
+        (exif_with((0x111, 2, 4, b"abc\0"), TURNED), True),
+        (exif_with(TURNED, (0x100, 2, 4, b"abc\0")), True),
+        (exif_with((0x112, 3, 1, struct.pack("<I", 9))), False),
+        (exif_with((0x112, 2, 4, b"abc\0")), False),
+        (b"Exif\0\0junk", False),
+        (b"Exif\0\0II*\0", False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # about odd tags
+def test_odd_tags_and_orientations_hinder_no_picture(exif: bytes, turned: bool) -> None:
+    stored = RGB.swapaxes(0, 1)[::-1] if turned else RGB
+    for kind, options in (("PNG", {}), ("WEBP", {"lossless": True})):
+        image = as_file(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, **options)
+        np.testing.assert_array_equal(np.asarray(to_rgb(upright(image))), RGB)

@@ -96,10 +96,11 @@ def test_layers_as_text(text: str, numbers):
     assert layer_numbers(text, 18) == tuple(numbers)
 
 
-@pytest.mark.parametrize("text", ["", "a", "3-", "-3", "5-4", "0-18", "1.5", "4:8", "1;2"])
+@pytest.mark.parametrize("text", ["", "a", "3-", "-3", "5-4", "0-18", "1.5", "4:8", "1;2", "0-999", "0-9999999999"])
 def test_layers_that_are_none(text: str):
-    with pytest.raises(ValueError, match=r"layers are .*expected numbers"):
+    with pytest.raises(ValueError, match=r"layers are .*expected numbers") as raised:
         layer_numbers(text, 18)
+    assert len(str(raised.value)) < 100
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,12 @@ def test_bad_strengths_modes_and_layers():
         ({"vector": np.ones(3), "space": "W+"}, r"expected \[K, D\] in W\+"),
         ({"vector": np.array([1, np.nan])}, "not finite"),
         ({"vector": np.zeros(3)}, "its vector is zero"),
+        ({"vector": np.full(3, 1e300)}, "in float32 are not finite"),
+        ({"vector": np.full(3, 1e-300)}, "its step is zero or not finite in float32"),
+        ({"vector": np.ones(3) + 0j}, "array of complex128, expected real numbers"),
+        ({"vector": np.array(["a", "b"])}, "expected real numbers"),
+        ({"unit": 1e300}, "its step is zero or not finite in float32"),
+        ({"zero": 1e300}, "its step is zero or not finite in float32"),
         ({"unit": 0.0}, "a positive unit"),
         ({"zero": np.inf}, "expected finite numbers"),
         ({"widths": (3,)}, "nothing in the other spaces"),
@@ -155,6 +162,12 @@ def test_bad_strengths_modes_and_layers():
 def test_impossible_directions(fields: dict, message: str):
     with pytest.raises(ValueError, match=message):
         Direction(**{"name": "d", "vector": np.ones(3), "space": "W", **fields})
+
+
+def test_vectors_of_other_types_become_float32_or_float64():
+    for given, kept in (("f2", "f4"), ("f4", "f4"), ("f8", "f8"), (">f8", "f8"), ("g", "f8"), ("i8", "f8")):
+        vector = Direction("smile", np.ones(3, given), "W").vector
+        assert vector.dtype == np.dtype(kept) and vector.dtype.isnative
 
 
 def test_a_direction_cannot_be_changed():

@@ -1,6 +1,7 @@
 """Files of directions: what is written is read again, by us and by the code that the formats come from; bad files are refused."""
 
 import dataclasses
+import io
 import json
 import pickle
 from pathlib import Path
@@ -161,6 +162,22 @@ def _npz(header: object) -> dict:
     return {"directions": np.array(json.dumps(header)), "vector0": np.ones(3)}
 
 
+def _archive(patches: dict[int, int], compressed: bool = False) -> bytes:
+    """A file of ours whose entries in the list at the end of the archive begin with other bytes at some places."""
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **_npz({**HEADER, "directions": [FIELDS]}))
+    content = bytearray(buffer.getvalue())
+    for place, value in patches.items():
+        content[content.index(b"PK\x01\x02") + place] = value
+    return bytes(content)
+
+
+def _scrambled() -> bytes:
+    content = bytearray(_archive({}, compressed=True))
+    content[60:120] = b"\xff" * 60
+    return bytes(content)
+
+
 HEADER = {"format": files.FORMAT, "version": 1}
 FIELDS = {"name": "a", "space": "W", "layers": None, "unit": 1, "zero": 0, "widths": [], "metadata": {}}
 
@@ -181,16 +198,36 @@ FIELDS = {"name": "a", "space": "W", "layers": None, "unit": 1, "zero": 0, "widt
         ("a.npy", b"smile", "cannot be loaded|not.*pickle|allow_pickle"),
         ("a.npy", np.array([Evil()], object), "Object arrays cannot be loaded when allow_pickle=False"),
         ("a.npy", np.ones((1, 4)), "does not tell whether it belongs to Z or W"),
+        ("a.npy", np.ones((1, 4)), r"such as stylegan_ffhq_smile_w_boundary\.npy for W .*: rename it"),
+        ("a.npy", b"smile", "neither those of a .npy nor of a .npz"),
+        ("stylegan_ffhq_a_w_boundary.npy", np.ones((1, 4)) + 0j, "not numbers .*complex128"),
+        ("stylegan_ffhq_a_w_boundary.npy", np.full((1, 4), 1e300), "not finite"),
         ("stylegan_ffhq_a_w_boundary.npy", np.ones((2, 4)), r"shape \(2, 4\), expected \[D\] in W"),
         ("stylegan_ffhq_a_w_boundary.npy", np.full((1, 4), np.nan), "not finite"),
         ("a.npz", {"x": np.ones(3)}, "no components .a dict of x"),
         ("a.npz", {"lat_comp": np.ones((2, 1, 3))}, "damaged contents .KeyError: 'lat_mean'"),
+        (
+            "a.npz",
+            {key: np.ones((1, 3)) for key in ("lat_comp", "lat_mean", "lat_stdev")},
+            r"Z or W; .* as stylegan2-ffhq_style_ipca_n1000000_w\.npz for W",
+        ),
+        ("a.npz", {"comp": np.ones(1) + 0j, "mean": np.ones(1), "std": np.ones(1)}, "complex128"),
         ("a.npz", b"PK\x03\x04", "damaged contents .BadZipFile"),
+        ("a.npz", b"", "damaged contents .EOFError"),
+        ("a.npz", _archive({8: 1}), "damaged contents .RuntimeError.*encrypted"),
+        ("a.npz", _archive({10: 99}), "damaged contents .NotImplementedError"),
+        ("a.npz", _scrambled(), "damaged contents .(error|BadZipFile)"),
         ("a.npz", {"directions": np.array("{")}, "Expecting property name"),
         ("a.npz", _npz({**HEADER, "version": 2, "directions": []}), "version 2 of the format"),
         ("a.npz", _npz({**HEADER, "directions": []}), "no direction at all"),
         ("a.npz", _npz({**HEADER, "directions": [{**FIELDS, "space": "V"}]}), "unknown space 'V'"),
         ("a.npz", _npz({**HEADER, "directions": [{**FIELDS, "more": 1}]}), "unexpected keyword argument 'more'"),
+        (
+            "a.npz",
+            _npz({**HEADER, "directions": [{**FIELDS, "layers": [float("inf")]}]}),
+            "damaged contents .OverflowError",
+        ),
+        ("a.npz", _npz({**HEADER, "directions": [{**FIELDS, "unit": 1e300}]}), "not finite in float32"),
         ("a.npz", _npz({**HEADER, "directions": [FIELDS, FIELDS]}), "KeyError: 'vector1'"),
     ],
 )
@@ -206,7 +243,7 @@ def test_bad_files(tmp_path: Path, name: str, content, message: str, capsys: pyt
         torch.save(content, path)
     with pytest.raises(CheckpointError, match=message) as raised:
         files.read_directions(path)
-    assert str(path) in str(raised.value) and "What to do:" in str(raised.value)
+    assert str(path) in str(raised.value) and "What to do:" in str(raised.value) and "unsafe" not in str(raised.value)
     assert not capsys.readouterr().out
 
 

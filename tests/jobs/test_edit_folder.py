@@ -1,8 +1,11 @@
 """The editing job on real folders with a tiny model: what it writes and measures, what it continues, what it refuses."""
 
 import dataclasses
+import io
 import json
+import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from restyle_jax.edit.direction import Direction, Space, apply
 from restyle_jax.edit.files import write_directions
 from restyle_jax.jobs import edit_measures
 from restyle_jax.jobs.edit_folder import MORPH_FRAMES, edit_folder
+from restyle_jax.jobs.edit_inputs import Saved
+from restyle_jax.jobs.edit_options import strength_text
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.model import synthesise
@@ -155,6 +160,56 @@ def test_saved_codes_are_edited_from_their_last_step_and_continued(tmp_path: Pat
     assert outcome.edited == 3 and {path.name for path in output.glob("strength_*")} == {"strength_2"}
 
 
+def test_damaged_results_are_made_again(tmp_path: Path, inverted: Path, direction: Path):
+    asked, output = options(direction, strengths=(1.0,)), tmp_path / "out"
+    run(inverted, output, asked)
+    expected = latents(output / "latents.npz")
+
+    def repaired(edited: int) -> None:
+        outcome, _ = run(inverted, output, asked)
+        assert (outcome.edited, outcome.done_before) == (edited, 3 - edited)
+        assert outcome.report["images"].keys() == json.loads((output / "metrics.json").read_text())["images"].keys()
+        found = latents(output / "latents.npz")
+        assert found.keys() == expected.keys() and all((found[name] == expected[name]).all() for name in expected)
+
+    for text in ('{"images"', "{}", "[]"):
+        (output / "metrics.json").write_text(text)
+        repaired(0)
+    records = sorted((output / ".restyle" / "edited").iterdir())
+    records[0].write_bytes(b"")
+    repaired(1)
+    records[1].write_bytes(records[1].read_bytes()[:200])
+    repaired(1)
+    content = bytearray(records[2].read_bytes())
+    content[content.index(b"NUMPY", content.index(b"codes.npy")) + 200] ^= 1
+    records[2].write_bytes(content)
+    (output / "metrics.json").unlink()
+    with pytest.raises(OutputError, match=r"00000002\.npz: the codes of .* are damaged .*Remove this file"):
+        run(inverted, output, asked)
+    records[2].unlink()
+    repaired(1)
+
+
+def test_strengths_that_are_nearly_equal_have_folders_of_their_own(tmp_path: Path, inverted: Path, direction: Path):
+    asked, output = options(direction, strengths=(1.0000001, 1.0000002)), tmp_path / "out"
+    outcome, _ = run(inverted, output, asked)
+    assert {path.name for path in output.glob("strength_*")} == {"strength_1.0000001", "strength_1.0000002"}
+    assert outcome.report["settings"]["strengths"] == "1.0000001,1.0000002"
+    texts = [strength_text(strength) for strength in (-3.0, 0.0, 1.5, 0.1, 1e30, 1e-7, 16777216.0)]
+    assert texts == ["-3", "0", "1.5", "0.1", "1e+30", "1e-07", "16777216"]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_numbers_that_are_not_finite_are_null(tmp_path: Path, inverted: Path, direction: Path, attributes: Path):
+    asked = options(direction, strengths=(0.0, 3e38), attributes=attributes, target="smile")
+    outcome, _ = run(inverted, tmp_path / "out", asked)
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text(), parse_constant=pytest.fail)
+    first, last = (entry["attributes"] for entry in report["mean"])
+    assert first["target"] == 0 and "dependency" in first
+    assert last["target"] is None and "dependency" not in last
+    assert "smaller strengths" in outcome.report["not_measured"]["null in attributes"]
+
+
 def test_unreadable_photos_are_skipped(tmp_path: Path, direction: Path):
     photos(tmp_path / "photos")
     (tmp_path / "photos" / "text.jpg").write_text("not a photo")
@@ -164,6 +219,20 @@ def test_unreadable_photos_are_skipped(tmp_path: Path, direction: Path):
     shutil.copy(tmp_path / "photos" / "0.png", tmp_path / "photos" / "text.jpg")
     outcome, _ = run(tmp_path / "photos", tmp_path / "out", options(direction, strengths=(1.0,)))
     assert outcome.edited == 1 and outcome.done_before == 3 and not outcome.skipped
+
+
+def test_results_are_no_inputs_and_long_names_are_skipped(tmp_path: Path, direction: Path):
+    """Names of 251 letters leave no place for the second ending that tells their results apart."""
+    photos(tmp_path / "photos", 1)
+    for ending in ("png", "bmp"):
+        Image.new("RGB", (20, 20)).save(tmp_path / "photos" / f"{'a' * 251}.{ending}")
+    outcome, _ = run(tmp_path / "photos", tmp_path / "out", options(direction))
+    assert outcome.edited == 1 and set(outcome.skipped) == {f"{'a' * 251}.png", f"{'a' * 251}.bmp"}
+    assert all("Shorten its name" in reason for reason in outcome.skipped.values())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    with pytest.raises(OutputError, match="--input lies inside --output"):
+        run(tmp_path / "out" / "strips", tmp_path / "out", options(direction, overwrite=True))
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
 
 
 def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Path, attributes: Path):
@@ -186,8 +255,9 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
         CheckpointError, r"no component 'pose'; expected a number from 0 to 1, or one of smile, age", component="pose"
     )
     refused(CheckpointError, "no component '2'", component="2")
-    refused(CheckpointError, r"two\.npz: .*layers are \[6\], expected numbers from 0 to 5", layers="6")
-    refused(CheckpointError, r"two\.npz: .*layers are \"x\"", layers="x")
+    refused(CheckpointError, r"^--layers 6: layers are \[6\], expected numbers from 0 to 5", layers="6")
+    refused(CheckpointError, r"^--layers x: layers are \"x\"", layers="x")
+    refused(CheckpointError, r"^--layers 4-2: layers are \[\], expected numbers from 0 to 5", layers="4-2")
     refused(CheckpointError, r"one\.npz: .* direction in Z, but photos", file=one(along("Z")))
     refused(CheckpointError, r"one\.npz: .* needs codes .*6 x 32", file=one(Direction("a", np.ones((4, 32)), "W+")))
     refused(CheckpointError, r"one\.npz: .* needs codes", file=one(Direction("a", np.ones(512), "W")))
@@ -199,9 +269,14 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
     refused(
         CheckpointError, r"codes\.npz: found float32\[1, 8, 32\] for a\.png; expected .* 6, 32\]", codes((1, 8, 32))
     )
+    refused(CheckpointError, f"the generator of {tiny.checkpoint()}", codes((1, 8, 32)))
     refused(CheckpointError, r"codes\.npz: .*not finite for a\.png", codes(value=np.nan))
+    np.savez(tmp_path / "codes.npz", allow_pickle=False, **{"a.png": np.full((1, K, tiny.STYLE_DIM), 1e300)})
+    refused(CheckpointError, r"codes\.npz: .*in float32 are not finite for a\.png", tmp_path / "codes.npz")
     (tmp_path / "text.npz").write_text("no")
-    refused(CheckpointError, r"text\.npz: found .*expected a latents\.npz", tmp_path / "text.npz")
+    refused(CheckpointError, r"text\.npz: found contents that cannot.*expected a latents\.npz", tmp_path / "text.npz")
+    (tmp_path / "text.npz").write_text("")
+    refused(CheckpointError, r"text\.npz: found No data left", tmp_path / "text.npz")
     with pytest.raises(OutputError, match="given together with other inputs"):
         edit_folder([inverted, inverted], tmp_path / "out", options(direction))
     mine = tmp_path / "mine"
@@ -209,3 +284,26 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
     (mine / "a.txt").write_text("mine")
     with pytest.raises(OutputError, match="files that restyle did not make"):
         run(inverted, mine, options(direction))
+
+
+def test_archives_that_hold_no_codes_of_photos(tmp_path: Path):
+    """Names become paths in the output folder, so that none may lead out of it."""
+    model, path, array = rs.load(tiny.checkpoint()), tmp_path / "codes.npz", io.BytesIO()
+    np.save(array, np.zeros((1, K, tiny.STYLE_DIM), np.float32))
+
+    def refused(words: str, *members: str, content: bytes = array.getvalue()) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for member in members:
+                archive.writestr(member, content)
+        with pytest.raises(CheckpointError, match=rf"codes\.npz: found {words}.*; expected .* What to do: "):
+            Saved.open(path, model)
+
+    for name in ("", ".", "..", "/evil.png", "../../evil.png", "a/../../b.png", "./a.png", "a//b.png", r"..\b.png"):
+        refused(f"codes named {re.escape(repr(name))}", f"{name}.npy")
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        refused(r"2 codes named 'a\.png'", "a.png.npy", "a.png.npy")
+    refused(r"'a\.png', which is no array", "a.png")
+    refused(r"\|S8\[\] for a\.png", "a.png.npy", content=b"no array")
+    large = array.getvalue().replace(b"(1, 6, 32)", b"(9" + b"0" * 15 + b",)")
+    refused(r"something unreadable for a\.png", "a.png.npy", content=large)
+    refused("no codes")

@@ -10,6 +10,7 @@ import pytest
 import restyle_jax as rs
 from data_pipelines.folder import ImageError, read_photo
 from data_pipelines.transforms import to_model_input
+from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.checkpoints.edit_transformer import save_editor
 from restyle_jax.checkpoints.latent_classifier import load_classifier, save_classifier
 from restyle_jax.convert.errors import CheckpointError
@@ -23,6 +24,7 @@ from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifie
 from restyle_jax.ops.images import to_bytes
 from tests import networks, tiny
 from tests.jobs.editing import BATCH, STEPS, K, latents, options, photos, picture, run, saved_codes
+from tests.nets.test_attributes import network
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,10 @@ def test_labels_have_a_direction_for_each_photo(tmp_path: Path, inverted: Path, 
     assert 0 < first < second
     with pytest.raises(CheckpointError, match=r"no attribute 'hat'; expected one of age, smile"):
         run(inverted, tmp_path / "no", dataclasses.replace(asked, request=Towards("hat", 1, classifier)))
+    with pytest.raises(CheckpointError, match=r"no attribute 'nope'; expected one of age, smile"):
+        run(inverted, tmp_path / "no", dataclasses.replace(asked, target="nope"))
+    outcome, _ = run(inverted, tmp_path / "other", dataclasses.replace(asked, target="age"))
+    assert {entry["classifier"]["meant"] for entry in outcome.report["mean"]} == {"age"}
     other = dataclasses.replace(asked, checkpoint=tiny.checkpoint(resolution=32))
     wide = tmp_path / "latents.npz"
     np.savez(wide, allow_pickle=False, **{"a.png": np.zeros((1, 8, tiny.STYLE_DIM), np.float32)})
@@ -130,3 +136,39 @@ def test_attributes_of_references(tmp_path: Path, inverted: Path):
     refused(ImageError, r"deep/1\.png \(-\d+\.\d\).*: found no hair there by .*blind")
     (tmp_path / "text.png").write_text("no")
     refused(ImageError, r"text\.png: not a picture", references=(tmp_path / "text.png",))
+
+
+def test_choices_of_references(tmp_path: Path, inverted: Path):
+    """What is measured is the value that the reference shows most; the other values are no other attributes."""
+    photos(tmp_path / "photos", 1)
+    save_editor(
+        networks.random(EditTransformer, EditTransformerConfig(K, "hat", style_dim=tiny.STYLE_DIM, heads=2, hidden=8)),
+        {},
+        tmp_path / "editor",
+    )
+    save_attributes(network(), {}, tmp_path / "attributes")
+    names = ("age", "hat_cap", "hat_crown")
+    sight = networks.random(
+        LatentClassifier, LatentClassifierConfig(K, tiny.STYLE_DIM, names, widths=(8,), embedding=2)
+    )
+    plain = np.asarray(sight.read.bias[...])
+    sight.read.bias[...] = plain - 1e4
+    save_classifier(sight, {}, tmp_path / "blind")
+    sight.read.bias[...] = plain + np.array([[-1e4], [-1e4], [1e4]], np.float32)
+    save_classifier(sight, {}, tmp_path / "crowns")
+    request = Like((tmp_path / "photos" / "0.png",), "hat", tmp_path / "editor")
+    asked = dataclasses.replace(
+        options(inverted), request=request, strengths=(1.0,), attributes=tmp_path / "attributes"
+    )
+    outcome, _ = run(inverted, tmp_path / "out", dataclasses.replace(asked, classifier=tmp_path / "crowns"))
+    assert outcome.report["not_measured"].keys() == {"identity"}
+    (entry,) = outcome.report["mean"]
+    found = entry["classifier"]
+    assert found["meant"] == "hat_crown" and found["target"] == found["changes"]["hat_crown"] != 0
+    ages = [image["classifier"][0][0] for image in outcome.report["images"].values()]
+    assert found["dependency"]["mean"] == pytest.approx(np.abs(ages).mean(), rel=1e-3)
+    assert entry["attributes"]["meant"].startswith("hat=")
+    with pytest.raises(
+        ImageError, match=r"0\.png \(-\d+\.\d\): found no hat there by .*blind.* Choose another reference\.$"
+    ):
+        run(inverted, tmp_path / "no", dataclasses.replace(asked, classifier=tmp_path / "blind"))

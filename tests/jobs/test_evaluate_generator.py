@@ -9,19 +9,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 import restyle_jax as rs
 from data_pipelines.folder import ImageError
+from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.checkpoints.feature_networks import load_features
+from restyle_jax.cli import main
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.evaluate_generator import GeneratorEvalOptions, evaluate_generator
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.metrics.sets import compare_sets, features_of_pictures
-from tests import tiny, weight_files
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from restyle_jax.train.errors import TrainingError
+from tests import networks, tiny, weight_files
+from tests.nets.test_attributes import network
 
 RESOLUTION = 32
 COUNT = 6
@@ -91,6 +97,54 @@ def test_numbers_are_those_of_the_features(tmp_path: Path, features: Path, pictu
     again = evaluate_generator(tmp_path / "out", dataclasses.replace(asked, seed=3, overwrite=True))["metrics"]
     assert again["fid"] != found["fid"]
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "samples.png")), sheet)
+
+
+def test_labels_are_those_of_the_data(tmp_path: Path, pictures: np.ndarray):
+    """Also with features of our own, beside which something else may lie."""
+    file = tmp_path / "dataset.json"
+    sizes = GeneratorConfig(16, (8, 8, 8), z_dim=8, w_dim=8, mapping_layers=1, label_dim=3)
+    made = rs.Model(generator=networks.random(Generator, sizes), w_avg=jnp.zeros((6, 8)))
+    rs.save(made, tmp_path / "conditional")
+    save_attributes(network(), {}, tmp_path / "network")
+    asked = options(
+        checkpoint=tmp_path / "conditional",
+        data=save(tmp_path / "data", pictures[:, ::2, ::2]),
+        features=tmp_path / "network",
+        labels=file,
+    )
+
+    def evaluated(name: str, **changes: Any) -> dict[str, Any]:
+        return evaluate_generator(tmp_path / name, dataclasses.replace(asked, **changes))
+
+    def label(*classes: int) -> None:
+        file.write_text(json.dumps({"labels": [[f"{i}.png", label] for i, label in enumerate(classes)]}))
+
+    found = {}
+    for label_of_all in (0, 1):
+        label(*[label_of_all] * COUNT)
+        found[label_of_all] = evaluated(f"all-{label_of_all}")
+    (tmp_path / "network" / ".ipynb_checkpoints").mkdir()
+    found["uniform"] = evaluated("uniform", labels=None)
+    assert len({value["metrics"]["fid"] for value in found.values()}) == 3
+    assert "labels of real pictures" in found[0]["made"] and "uniform labels" in found["uniform"]["made"]
+    assert len({value["features"]["sha256"] for value in found.values()}) == 1
+    label(0, 1, 2, 3, 0, 0)
+    with pytest.raises(
+        CheckpointError, match=r"dataset\.json: found class 3; expected a class of .*conditional, which has 3"
+    ):
+        evaluated("more classes")
+    with pytest.raises(CheckpointError, match=r"--labels: found .*dataset\.json without --data"):
+        evaluated("no data", data=None)
+    label(0, 1)
+    with pytest.raises(TrainingError, match="4 of 6 pictures have no label"):
+        evaluated("few labels")
+
+
+@pytest.mark.parametrize("wrong", [("--seed", str(2**63)), ("--truncation-psi", "nan")])
+def test_numbers_that_cannot_be_computed_with(wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["eval-generator", "--checkpoint", "a", "--output", "b", *wrong])
+    assert f"argument {wrong[0]}: got '{wrong[1]}', expected" in capsys.readouterr().err
 
 
 def test_requests_that_do_not_fit(tmp_path: Path, features: Path, pictures: np.ndarray):

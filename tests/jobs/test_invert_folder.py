@@ -1,6 +1,7 @@
 """The inversion job on real folders with a tiny model: what it writes, what it continues, what it refuses."""
 
 import json
+import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,9 @@ import restyle_jax as rs
 from data_pipelines.folder import ImageError, read_photo
 from data_pipelines.transforms import to_model_input
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.jobs import invert_folder as invert_module
 from restyle_jax.jobs.invert_folder import Outcome, invert_folder
-from restyle_jax.jobs.options import InvertOptions
+from restyle_jax.jobs.options import InvertOptions, fingerprint
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.ops.images import to_bytes
 from tests import tiny
@@ -282,6 +284,124 @@ def test_photos_of_the_same_name_are_not_confused(tmp_path: Path) -> None:
     assert run(tmp_path / "copy", tmp_path / "out")[0] == Outcome(0, 2)
     with pytest.raises(OutputError, match=r"other photos with the same names \(1, such as photo0.png\)"):
         run(tmp_path / "other", tmp_path / "out")
+
+
+def test_photos_that_are_done_keep_their_names(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        make_photos(folder, 2)
+    run(one, tmp_path / "out")
+    before = files(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"under the name photo0\.png, which with these inputs is one/photo0\.png"):
+        run([one, two], tmp_path / "out")
+    assert files(tmp_path / "out") == before
+    run([one, two], tmp_path / "both")
+    with pytest.raises(OutputError, match=r"under the name two/photo0\.png, which with these inputs is photo0\.png"):
+        run(two, tmp_path / "both")
+    make_photos(tmp_path / "others", 1, first=7)
+    assert run([one, tmp_path / "others"], tmp_path / "out")[0] == Outcome(1, 2)
+
+
+def test_results_are_no_inputs(tmp_path: Path) -> None:
+    make_photos(tmp_path / "photos", 1)
+    output = tmp_path / "out"
+    run(tmp_path / "photos", output)
+    before = files(output)
+    (tmp_path / "link").symlink_to(output)
+    for source in (output, output / "steps" / "2", output / "steps" / "1" / "photo0.png", tmp_path / "link" / "steps"):
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match=f"{source}: --input lies inside --output"):
+                run([tmp_path / "photos", source], output, options(overwrite=overwrite))
+    assert files(output) == before
+
+
+def test_photos_may_vanish_or_change_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    names = make_photos(photos, 5)
+    whole, invert = (photos / names[1]).read_bytes(), invert_module.invert
+
+    def disturbed(*arguments, **settings):
+        (photos / names[0]).unlink(missing_ok=True)
+        (photos / names[1]).write_bytes((photos / names[2]).read_bytes())
+        return invert(*arguments, **settings)
+
+    monkeypatch.setattr(invert_module, "invert", disturbed)
+    assert run(photos, output)[0] == Outcome(5, 0, {})
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match=r"other photos with the same names \(1, such as photo0\.png\)"):
+        run(photos, output)
+    (photos / names[1]).write_bytes(whole)
+    (photos / names[0]).parent.mkdir(exist_ok=True)
+    (photos / names[0]).symlink_to(tmp_path / "gone")
+    assert run(photos, output)[0] == Outcome(0, 5)
+
+
+def test_names_that_no_result_can_have(tmp_path: Path) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    make_photos(photos, 1)
+    for suffix in (".jpg", ".png"):
+        Image.new("RGB", (9, 9)).save(photos / ("x" * 251 + suffix))
+    outcome, said = run(photos, output)
+    assert outcome.inverted == 1 and set(outcome.skipped) == {"x" * 251 + ".jpg", "x" * 251 + ".png"}
+    assert sum("Shorten its name" in line for line in said) == 2 and list(latents(output)) == ["photo0.png"]
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    photos = tmp_path / os.fsdecode(b"\xfe")
+    make_photos(photos, 1)
+    (photos / os.fsdecode(b"\xff.jpg")).write_text("not a photo")
+    outcome, _ = run(photos, tmp_path / os.fsdecode(b"\xfd"))
+    assert outcome.inverted == 1 and list(metrics(tmp_path / os.fsdecode(b"\xfd"))["skipped"]) == ["\\xff.jpg"]
+
+
+def test_an_inversion_that_diverges_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, invert = tmp_path / "photos", invert_module.invert
+    make_photos(photos, 3)
+    run(photos, tmp_path / "sound")
+
+    def diverging(model, images, *arguments, **settings):
+        latents, pictures = map(np.array, invert(model, images, *arguments, **settings))
+        if not np.array_equal(images[0], images[1]):  # the first batch; the second is one photo, repeated
+            latents[1:, 0], pictures[1:, 0] = np.nan, np.inf
+        return invert_module.Inversion(latents, pictures)
+
+    monkeypatch.setattr(invert_module, "invert", diverging)
+    output = tmp_path / "out"
+    assert run(photos, output)[0] == Outcome(3, 0, {}, ("deep/er/photo2.png",))
+    assert run(photos, output)[0] == Outcome(0, 3, {}, ("deep/er/photo2.png",))
+    report, sound = (
+        json.loads((folder / "metrics.json").read_text(), parse_constant=pytest.fail)
+        for folder in (output, tmp_path / "sound")
+    )
+    first, *others = (report["images"][name]["l2"] for name in report["images"])
+    assert first[1:] == [None, None] and others == [sound["images"][name]["l2"] for name in list(sound["images"])[1:]]
+    np.testing.assert_allclose(report["mean"]["l2"][1:], np.mean(others, axis=0)[1:])
+    with np.load(output / "change.npz") as file:
+        assert np.isfinite(file["maps"]).all() and file["maps"].any()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null"])
+def test_damaged_reports_are_made_again(tmp_path: Path, content: str) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    make_photos(photos, 1)
+    run(photos, output)
+    (output / "metrics.json").write_text(content)
+    assert run(photos, output)[0] == Outcome(0, 1) and list(metrics(output)["images"]) == ["photo0.png"]
+    (output / ".restyle" / "run.json").write_text(content)
+    (output / "metrics.json").unlink()
+    with pytest.raises(OutputError, match=r"run\.json: damaged .*--overwrite"):
+        run(photos, output)
+
+
+def test_other_files_beside_our_format_do_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "weights.safetensors").write_text("weights")
+    assert fingerprint(tmp_path) == "543a9feaf9d7d825", "as in earlier versions, whose results are continued"
+    (tmp_path / ".DS_Store").write_text("x")
+    (tmp_path / "notes").mkdir()
+    assert fingerprint(tmp_path) == "543a9feaf9d7d825"
+    (tmp_path / "config.json").write_text("[]")
+    assert fingerprint(tmp_path) != "543a9feaf9d7d825"
 
 
 def test_bad_places(tmp_path: Path) -> None:

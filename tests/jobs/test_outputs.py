@@ -1,5 +1,6 @@
 """Output folders and records: claimed once, never half-written, named without collisions."""
 
+import json
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def inverted(name: str) -> Inverted:
 def test_a_job_that_does_not_start_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError), OutputFolder.claim(tmp_path / "a" / "b", "invert"):
         raise KeyError
-    assert not (tmp_path / "a" / "b").exists()
+    assert not (tmp_path / "a").exists()
     (tmp_path / "empty").mkdir()
     with OutputFolder.claim(tmp_path / "empty", "invert"):
         pass
@@ -45,9 +46,10 @@ def test_settings_and_command_are_remembered(tmp_path: Path) -> None:
         OutputFolder.claim(tmp_path / "out", "generate"),
     ):
         pass
-    (tmp_path / "out" / ".restyle" / "job.json").write_text("")
-    with pytest.raises(OutputError, match=r"job\.json: damaged"), OutputFolder.claim(tmp_path / "out", "invert"):
-        pass
+    for text in ("", "[]", "{}", '{"command": "invert", "settings": []}'):
+        (tmp_path / "out" / ".restyle" / "job.json").write_text(text)
+        with pytest.raises(OutputError, match=r"job\.json: damaged"), OutputFolder.claim(tmp_path / "out", "invert"):
+            pass
 
 
 def test_two_processes_cannot_use_one_folder(tmp_path: Path) -> None:
@@ -83,6 +85,17 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=r"b\.txt/c\.txt: cannot be written"), folder.writing(target / "c.txt"):
             pass
         assert list((folder.work / "unfinished").iterdir()) == []
+
+
+def test_json_holds_what_json_knows(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff.jpg")
+    with OutputFolder.claim(tmp_path / "out", "invert") as folder:
+        folder.start(SETTINGS)
+        folder.write_json(
+            folder.root / "a.json", {odd: [1.5, float("nan"), (-float("inf"), 2)], "ä": odd, "none": None}
+        )
+    found = json.loads((tmp_path / "out" / "a.json").read_bytes(), parse_constant=pytest.fail)
+    assert found == {r"\udcff.jpg": [1.5, None, [None, 2]], "ä": r"\udcff.jpg", "none": None}
 
 
 def test_large_npz_is_written_one_array_at_a_time(tmp_path: Path) -> None:
@@ -131,9 +144,10 @@ def test_records_survive_and_ignore_what_was_not_committed(tmp_path: Path) -> No
 
         again.commit([inverted("d")], codes[:1], change, TIMING)
         np.testing.assert_array_equal(Records(folder).change_sum, 4 * change)
-        (folder.work / "batches" / "00000001.npz").write_bytes(b"PK damaged")
-        with pytest.raises(OutputError, match="record of finished photos is damaged"):
-            Records(folder)
+        for content in (b"PK damaged", b""):
+            (folder.work / "batches" / "00000001.npz").write_bytes(content)
+            with pytest.raises(OutputError, match="record of finished photos is damaged"):
+                Records(folder)
 
 
 def test_output_names() -> None:

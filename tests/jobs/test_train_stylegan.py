@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from PIL import Image
 
 import restyle_jax
 from data_pipelines.drawing.styles import STYLES
+from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.jobs.train_stylegan import read_labels, train_stylegan
+from restyle_jax.jobs.train_stylegan import train_stylegan
+from restyle_jax.jobs.training_data import read_labels
 from restyle_jax.train import fields
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.stylegan_config import StyleGANTraining
+from tests.nets.test_attributes import network
 from tests.train import runs
 
 SIZE = 8
@@ -101,14 +105,56 @@ def test_what_is_not_finite_stops_the_run(tmp_path: Path):
     runs.assert_same(runs.arrays(tmp_path / "run", 3), before)
 
 
+def test_snapshots_of_a_run_are_scored_by_one_network(tmp_path: Path):
+    """That of the folder of its training; one that was not recorded, as by earlier versions, may be any. Checkpoints of other
+    generators are refused."""
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    save_attributes(network(), {}, tmp_path / "run" / "best")
+    other = network()
+    other.head.kernel[...] *= 2
+    save_attributes(other, {}, tmp_path / "other")
+    changes: Any = {"features": tmp_path / "run", "snapshot_pictures": 4, "max_steps": 3, "r1": 0.0}
+    config = dataclasses.replace(CONFIG, **changes)
+    workdir = tmp_path / "generator"
+    outcome = train_stylegan(config, workdir, say=ignore)
+    assert outcome.best and outcome.best[1] == 3
+    another = dataclasses.replace(config, features=tmp_path / "other")
+    with pytest.raises(TrainingError, match="the weights of the network that scores"):
+        train_stylegan(another, workdir, say=ignore)
+    change_record(workdir, 3, lambda record: record.pop("scorer"))
+    assert train_stylegan(another, workdir, say=ignore) == outcome
+    change_record(workdir, 3, lambda record: record["sums"].pop())
+    with pytest.raises(
+        TrainingError, match=r"the checkpoint of step 3 has \d+ arrays, expected the \d+ that this version"
+    ):
+        train_stylegan(another, workdir, say=ignore)
+    assert (workdir / "checkpoints" / "3").is_dir()
+
+
+def change_record(workdir: Path, step: int, change: Callable[[dict[str, Any]], Any]) -> None:
+    file = workdir / "checkpoints" / str(step) / "record" / "metadata"
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"avatars": 3}, "avatars: found 3 pictures, expected at least the 4 of a batch"),
+        (
+            {"avatars": 3, "batch_size": 2, "features": Path("avatars64/attributes")},
+            "avatars: found 3 pictures, expected at least 4",
+        ),
         ({"avatars": None}, "--data and --avatars: found neither"),
-        ({"data": Path("here")}, "--data and --avatars: found both"),
-        ({"avatars": None, "data": Path("nowhere")}, "--data: nowhere: there is no such folder"),
+        ({"data": Path(__file__).parent}, "--data and --avatars: found both"),
+        ({"avatars": None, "data": Path("nowhere")}, "--data: nowhere: there is no such file or folder"),
         ({"checkpoint": Path("nowhere.pt")}, "--checkpoint: nowhere.pt: there is no such file"),
+        (
+            {"features": Path("f.pt"), "labels": Path("l.json")},
+            "--features: f.pt: there is no such file or folder. Expected a feature network of snapshots, see `restyle "
+            "eval-generator --help`.\n  --labels: l.json: there is no such file",
+        ),
     ],
 )
 def test_missing_data(tmp_path: Path, changes: dict[str, Any], words: str):
@@ -150,6 +196,7 @@ def test_pictures_of_other_sizes(tmp_path: Path):
         ('{"labels": [["0.png", -1], ["1.png", 0]]}', "found class -1 for 0.png"),
         ('{"labels": [["0.png", "dog"], ["1.png", 0]]}', "found class 'dog' for 0.png"),
         ('{"labels": [["0.png", 0], ["1.png", 7]]}', "found class 7 for 1.png"),
+        ('{"labels": [["0.png", 0], ["1.png", 1], ["0.png", 1]]}', "found 0.png with class 0 and with class 1"),
         ('{"labels": [["a/0.png", 0], ["1.png", 1]]}', "1 of 2 pictures have no label, such as 0.png"),
     ],
 )

@@ -77,10 +77,25 @@ def test_every_kind_of_generator_with_and_without_classes(kind: Any):
         assert (pictures(3, of=model(8, kind, label_dim=3)) != found).any()
 
 
-def test_labels_are_uniform_over_the_classes():
-    seen = _labels(model(label_dim=3).require_generator()[0], jax.random.split(jax.random.key(0), 600))
+@pytest.mark.parametrize(("table", "shares"), [(None, (1 / 3, 1 / 3, 1 / 3)), ([0, 0, 2, 0], (0.75, 0, 0.25))])
+def test_labels_are_those_of_the_data_or_uniform_over_the_classes(table: Any, shares: Any):
+    generator = model(label_dim=3).require_generator()[0]
+    seen = _labels(generator, jax.random.split(jax.random.key(0), 600), table and jnp.array(table))
     assert seen is not None and (seen.sum(axis=1) == 1).all()
-    np.testing.assert_allclose(seen.mean(axis=0), 1 / 3, atol=0.06)
+    np.testing.assert_allclose(seen.mean(axis=0), shares, atol=0.06)
+
+
+def test_pictures_and_lengths_have_the_labels_of_the_data():
+    conditional = model(label_dim=3)
+    first, second = (np.full(5, label, np.int32) for label in (0, 1))
+    assert (pictures(3, of=conditional, labels=first) != pictures(3, of=conditional, labels=second)).any()
+    squares: Any = Squares()
+    settings: Any = {"space": "w", "full": False, "crop": False, "seed": 5, "batch_size": 2}
+    lengths = [
+        next(lengths_of_generator(conditional.require_generator()[0], squares, 2, labels=labels, **settings))
+        for labels in (first, second)
+    ]
+    assert (lengths[0] != lengths[1]).all()
 
 
 class Squares(nnx.Module):

@@ -3,6 +3,8 @@
 import random
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,28 @@ def test_two_processes(tmp_path: Path, one: Path):
     assert_close(one, folder, 12)
 
 
-@pytest.mark.parametrize("where", ["", "host", "host:1,2", "host:1,2,2", "host:a,2,0"])
+@pytest.mark.parametrize(
+    "where",
+    ["", "host", "host:1,2", "host:1,2,2", "host:a,2,0", "host:0,2,0", "host:65536,2,0", f"host:{'1' * 5000},2,0"],
+)
 def test_what_distributed_may_be(where: str):
     with pytest.raises(TrainingError, match=r"expected auto, or host:port,processes,process"):
         connect(where)
+
+
+def test_processes_that_do_not_find_each_other():
+    """The JAX runtime aborts the one that waits in vain, here after one second instead of five minutes."""
+    code = (
+        "import functools, sys, jax\n"
+        "jax.distributed.initialize = functools.partial(jax.distributed.initialize, initialization_timeout=1)\n"
+        "from restyle_jax.train.distributed import connect\n"
+        "connect(sys.argv[1])"
+    )
+    where = f"localhost:{portpicker.pick_unused_port()},2,1"
+    done = subprocess.run(
+        [sys.executable, "-c", code, where], cwd=runs.ROOT, capture_output=True, text=True, timeout=runs.TIMEOUT
+    )
+    assert done.returncode == 1
+    assert re.search(r"restyle: error: .* did not find each other .* same host:port.* used once\.\n$", done.stderr), (
+        done.stderr
+    )

@@ -216,6 +216,10 @@ def test_a_trained_task_publishes_a_model(tmp_path):
         ({"progressive_start": 5}, "found 5 with head backbone"),
         ({"freeze_batch_norm": True, "checkpoint": None}, "freeze_batch_norm: found true without checkpoint"),
         ({"trunk": "irse50"}, "trunk = 'resnet18', but the configuration asks for 'irse50'"),
+        (
+            {"height": 20, "width": 20},
+            "width: found 20 with a generator of 16 x 16 pixels, expected a part or a multiple of 16",
+        ),
         ({"height": 64, "width": 64}, "larger than the encoder takes"),
         ({"checkpoint": None}, "expected a checkpoint with the StyleGAN2 generator"),
     ],

@@ -77,6 +77,8 @@ def test_every_field_can_be_described_and_read() -> None:
         ({"batch_size": 0, "l2": -1}, ["batch_size: found 0, expected 1 or more", "l2: found -1, expected 0 or more"]),
         ({"decay_from": 5, "optimizer": lambda: None}, ["decay_from: found 5 with an optimizer of your own"]),
         ({"decay_from": -1}, ["decay_from: found -1, expected 0 or more"]),
+        ({"decay_from": 2**31}, ["decay_from: found 2147483648, expected 2147483647 or less"]),
+        ({"r1_every": 10**20, "seed": 2**63}, ["seed: found", "r1_every: found 1"]),
         ({"ema": 1.0}, ["ema: found 1.0, expected a number between 0 and 1"]),
         ({"resize_factors": (0,)}, ["resize_factors: found (0,)"]),
         ({"height": 200, "top": 100}, ["found 200 rows from row 100 on"]),
@@ -97,6 +99,7 @@ def test_impossible_values_are_all_named(changes: dict[str, Any], words: list[st
 
 def test_the_defaults_and_an_own_optimizer_are_fine() -> None:
     assert problems(EncoderTraining()) == []
+    assert problems(EncoderTraining(seed=2**63 - 1, decay_from=2**31 - 1)) == []
     assert problems(EncoderTraining(optimizer=lambda: None)) == []  # pyright: ignore[reportArgumentType]
 
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import resource
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
 from restyle_jax.train import sharding
+from restyle_jax.train.checkpointing import Checkpoints
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.loop import Outcome
 from restyle_jax.train.workdir import locked
@@ -125,6 +128,48 @@ def test_more_steps_continue_a_finished_run(copy: Path, tmp_path: Path):
     assert toy.train(dataclasses.replace(moved, data=None), copy).step == 9 and runs.lines(copy) == lines
 
 
+class Interrupted(toy.TestSet):
+    """Asks the process to stop after the first batch of the evaluation with this number, as when a machine is taken away."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(CONFIG, 0, 1)
+        self.number = number
+
+    def __iter__(self):
+        self.number -= 1
+        for batch in super().__iter__():
+            yield batch
+            if not self.number:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def killed(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("number", "step"), [(1, 3), (3, 7)])
+def test_an_evaluation_that_was_interrupted(
+    number: int, step: int, tmp_path: Path, done: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is made once, although the process that repeats it is killed before it has noted so."""
+    interrupted = Interrupted(number)
+    assert toy.train(CONFIG, tmp_path, open_test=lambda: interrupted).exit_status == 143
+    assert not runs.record(tmp_path, step)["evaluated"]
+    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):
+        changed.setattr(Checkpoints, "amend", killed)
+        toy.train(CONFIG, tmp_path)
+    assert runs.lines(tmp_path, "test")[-1]["step"] == step
+    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):
+        changed.setattr("restyle_jax.train.trainer.Clock", killed)  # right after it
+        toy.train(CONFIG, tmp_path)
+    assert runs.record(tmp_path, step)["evaluated"]
+    assert toy.train(CONFIG, tmp_path).exit_status == 0
+    assert runs.lines(tmp_path) == runs.lines(done)
+    assert runs.record(tmp_path, 7) == runs.record(done, 7)
+    runs.assert_same(runs.arrays(tmp_path, 7), runs.arrays(done, 7))
+    runs.assert_same(runs.model(tmp_path, "best"), runs.model(done, "best"))
+
+
 @dataclasses.dataclass(frozen=True)
 class Newer(toy.Toy):
     """Of a later version, with a field that the earlier one did without."""
@@ -136,7 +181,15 @@ def test_a_run_of_an_earlier_version(copy: Path):
     settings = {field.name: getattr(CONFIG, field.name) for field in dataclasses.fields(CONFIG)} | {"max_steps": 8}
     with pytest.raises(TrainingError, match="smooth: false in the folder, true now"):
         toy.train(Newer(**settings, smooth=True), copy)
-    assert toy.train(Newer(**settings), copy).step == 8
+    newer = Newer(**settings)
+    assert toy.train(newer, copy).step == 8
+    record = runs.record(copy, 8)
+    del record["test_data"], record["scorer"]
+    (copy / "checkpoints" / "8" / "record" / "metadata").write_text(json.dumps(record))
+    longer = dataclasses.replace(newer, max_steps=9)
+    assert toy.train(longer, copy, test_fingerprint="21 pictures").step == 9
+    with pytest.raises(TrainingError, match="test data: 21 pictures in the folder, 20 pictures now"):
+        toy.train(longer, copy, test_fingerprint="20 pictures")
 
 
 def test_a_run_with_other_options(copy: Path, tmp_path: Path):
@@ -179,12 +232,16 @@ def forget(folder: Path) -> None:
     (folder / "record" / "metadata").write_text("{}")
 
 
+def lose(folder: Path) -> None:
+    (folder / "record" / "metadata").write_text('{"step": 7}')
+
+
 def empty(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.mkdir()
 
 
-@pytest.mark.parametrize("damage", [cut, flip, forget, empty])
+@pytest.mark.parametrize("damage", [cut, flip, forget, lose, empty])
 def test_a_damaged_checkpoint(copy: Path, done: Path, damage: Any):
     damage(copy / "checkpoints" / "7")
     said: list[str] = []
@@ -249,6 +306,69 @@ def test_damaged_pictures_are_named(tmp_path: Path):
     toy.train(dataclasses.replace(CONFIG, max_steps=1, damaged=damaged), tmp_path, say=said.append)
     assert f"step 1: skipped picture-{damaged}.png (cut short)" in said
     assert any(line.startswith("1 damaged pictures skipped so far") for line in said)
+
+
+class Damaged(toy.TestSet):
+    """Whose first pictures cannot be read."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(CONFIG, 0, 1)
+        self.count = count
+
+    def __iter__(self):
+        self.unreadable = [(toy.name(index), "cut short") for index in range(self.count)]
+        for batch in super().__iter__():
+            yield {**batch, "valid": batch["valid"] & (batch["index"] >= self.count)}
+
+
+def test_damaged_test_pictures_are_named_once(tmp_path: Path):
+    said: list[str] = []
+    toy.train(CONFIG, tmp_path, open_test=lambda: Damaged(2), say=said.append)
+    assert [line for line in said if "left out" in line] == [
+        "evaluation after step 3: left out picture-0.png (cut short)",
+        "evaluation after step 3: left out picture-1.png (cut short)",
+        "2 damaged test pictures left out so far",
+    ]
+
+
+def test_a_test_set_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(TrainingError) as failure:
+        toy.train(CONFIG, tmp_path, open_test=lambda: Damaged(21))
+    message = str(failure.value)
+    assert message.startswith("evaluation after step 3: none of the test pictures can be read")
+    assert message.count("cut short") == 5 and "the checkpoint of step 2 is kept" in message
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config.json", '{"mine": 1}'),
+        ("config.json", "[]"),
+        ("config.json", "not JSON"),
+        ("metrics.jsonl", "mine\n"),
+        ("parameters.txt", "mine"),
+        ("latest/mine.txt", "mine"),
+        ("best", "mine"),
+        ("checkpoints", "mine"),
+    ],
+)
+def test_a_folder_that_is_not_of_a_run(file: str, text: str, tmp_path: Path):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(
+        TrainingError, match=rf"found {file}, which no training run has written.*Choose another --workdir"
+    ):
+        toy.train(CONFIG, tmp_path)
+    assert path.read_text() == text and {entry.name for entry in tmp_path.iterdir()} == {".lock", file.split("/")[0]}
+
+
+def test_a_run_that_died_before_its_first_checkpoint(copy: Path):
+    shutil.rmtree(copy / "checkpoints")
+    for name in ("best", "latest"):
+        (copy / name / "model.npz").rename(copy / name / "weights.safetensors")
+    assert toy.train(dataclasses.replace(CONFIG, max_steps=1), copy).step == 1
+    assert [line["step"] for line in runs.lines(copy)] == [1, 1]
 
 
 def test_two_runs_in_one_folder(copy: Path):

@@ -179,12 +179,18 @@ def test_a_dry_run_writes_nothing(data: Path, tmp_path: Path):
     ("wrong", "message"),
     [
         ({"data": None}, "data: found none, expected the latents.npz of `restyle invert`"),
-        ({"data": Path("nothing.npz")}, "nothing.npz: found something unreadable"),
+        (
+            {"data": Path("nothing.npz")},
+            "--data: nothing.npz: there is no such file or folder. Expected the latents.npz",
+        ),
         ({"test_share": 1.0}, "test_share: found 1.0, expected a part between 0 and 1"),
         ({"micro_batches": 2}, "micro_batches: found 2"),
         ({"test_data": Path("photos")}, "test_data: found photos"),
         ({"labels": None}, "000000.jpg, 000001.jpg, 000002.jpg and others of 400 photos are not named as avatars are"),
-        ({"labels": Path("nothing.txt")}, "nothing.txt: cannot be read"),
+        (
+            {"labels": Path("nothing.txt")},
+            "--labels: nothing.txt: there is no such file or folder. Expected a list of labels",
+        ),
         ({"embedding": 0, "decay_at": 0}, "embedding: found 0, expected 1 or more; decay_at: found 0, expected 1"),
     ],
 )
@@ -201,6 +207,11 @@ def test_impossible_classifiers_say_what_is_wrong(wrong: dict[str, Any], message
         ({"attribute": "Beard"}, "attribute 'Beard' is unknown to the classifier; it knows Bangs, Hat"),
         ({"attribute": ""}, "attribute: found none"),
         ({"classifier": None}, "classifier: found none, expected a latent classifier"),
+        (
+            {"data": Path("a.npz"), "classifier": Path("nowhere")},
+            "missing; nothing was started.\n  --data: a.npz: there is no such file or folder. Expected the latents.npz that "
+            "`restyle invert` writes.\n  --classifier: nowhere: there is no such file or folder",
+        ),
         ({"heads": 3}, "multiple of the number of heads"),
         ({"dropout": 1.0}, "dropout: found 1.0"),
         ({"form": "code"}, "form: found 'code', expected one of paper, official"),

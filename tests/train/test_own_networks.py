@@ -74,6 +74,18 @@ def test_the_losses_of_an_encoder_are_theirs(config: EncoderTraining):
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_improvement_over_the_source(config: EncoderTraining, paired: bool):
+    """cos(y_hat, y) - cos(y, x), where the source x of an inversion is the target y unless the data are pairs."""
+    objective, states = Objective.load(config)
+    objective = dataclasses.replace(objective, paired=paired)
+    target, source, y = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (3, 2, SIZE, SIZE, 3)), jnp.float32)
+    w = jnp.zeros((2, 6, tiny.STYLE_DIM))
+    found = objective.terms(states, None, Estimate(w, y), objective.aim(states, target, source), w[0], None)
+    expected = (FACE(target) * (FACE(y) - FACE(source if paired else target))).sum(-1)
+    np.testing.assert_allclose(found["identity_improvement"], expected, rtol=1e-3, atol=1e-5)
+
+
 def test_what_does_not_fit_is_said_before_training(config: EncoderTraining, folder: Path):
     larger = dataclasses.replace(config, height=64, width=64)
     with pytest.raises(CheckpointError, match="found a network for pictures of 32 x 32") as caught:

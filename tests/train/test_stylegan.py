@@ -13,6 +13,7 @@ import optax
 import pytest
 
 from restyle_jax.augment.control import observe
+from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.stylegan_task import assemble, stylegan_task
 from tests.train.generators import BATCH, CONFIG, SIZE, STYLES, batch, differ, flat, made, steps
 
@@ -81,6 +82,8 @@ def test_the_averaged_generator_has_its_half_life():
     assert float(ramp.ema_decay(jnp.int32(0))) == 0
     assert float(ramp.ema_decay(jnp.int32(10))) == pytest.approx(0.5 ** (1 / (0.05 * 10)), rel=1e-5)
     assert float(ramp.ema_decay(jnp.int32(10**6))) == pytest.approx(0.5 ** (BATCH / 100), rel=1e-5)
+    going_on = dataclasses.replace(ramp, config=dataclasses.replace(ramp.config, checkpoint=Path("averaged")))
+    assert float(going_on.ema_decay(jnp.int32(0))) == pytest.approx(0.5 ** (BATCH / 100), rel=1e-5)
 
 
 def test_averages_follow_the_generator(history: list[Any]):
@@ -135,6 +138,8 @@ def test_classes_augmentation_and_low_precision_in_parts_of_a_batch():
     (state, metrics), *_ = steps(1, config, classes=3)
     trainer, frozen, *_ = made(config, 3)
     assert trainer.sizes.label_dim == 3 and trainer.sizes.conv_clamp == 256
+    generator, judge = trainer.networks(state["params"], frozen)
+    assert (generator.config.mapping_layers, judge.config.mapping_layers) == (CONFIG.mapping_layers, 8)
     assert all(np.isfinite(value) for value in metrics.values())
     assert float(state["control"].count) == 2 * BATCH  # R1 looks at the pictures once more
     labels = trainer.codes(trainer.generator_of(state["ema"], frozen), frozen, 512, jax.random.key(1)).labels
@@ -174,6 +179,16 @@ def test_sheets_show_truncation(history: list[Any]):
     for row in shown["truncation"]:
         np.testing.assert_allclose(row[columns.index("psi 0")], mean[0], atol=1e-4)
     np.testing.assert_allclose(shown["truncation"][:, -1], shown["samples"][:, 0], atol=1e-4)
+
+
+def test_scores_that_cannot_be_computed_end_the_run():
+    def score(*_: Any) -> dict[str, float]:
+        raise ValueError("some features are not finite")
+
+    task = stylegan_task(CONFIG, score=score)
+    assert task.score
+    with pytest.raises(TrainingError, match="evaluation after step 0: some features are not finite"):
+        task.score(made()[2])
 
 
 def test_four_devices_take_the_same_steps(tmp_path: Path, history: list[Any]):

@@ -10,9 +10,12 @@ import pytest
 from flax import nnx
 
 import restyle_jax
+from restyle_jax.augment.filters import FILTER_REACH
 from restyle_jax.checkpoints import load_trained_generator
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.train.stylegan_config import problems
+from restyle_jax.metrics import sets
+from restyle_jax.train import checks
+from restyle_jax.train.stylegan_config import FILTERED, problems
 from restyle_jax.train.stylegan_task import assemble
 from tests import networks, official
 from tests.train.generators import CONFIG, differ
@@ -78,6 +81,10 @@ def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
     ("changes", "words"),
     [
         ({"resolution": 48}, "resolution: found 48, expected a power of two"),
+        ({"channel_base": 7}, "channel_base: found 7, expected 8 (resolution) or more"),
+        ({"augment": "bgcf"}, "augment: found bgcf at 8 px, expected operations without filters"),
+        ({"snapshot_pictures": 3}, "snapshot_pictures: found 3, expected 4 or more"),
+        ({"seed": 2**63}, "seed: found 9223372036854775808, expected 9223372036854775807 or less"),
         ({"style_mixing": 1.5}, "style_mixing: found 1.5"),
         ({"augment_p": 0.5}, "augment_p: found 0.5 with augment none"),
         ({"batch_size": 10}, "stddev_group and stddev_block: 10 pictures"),
@@ -93,3 +100,9 @@ def test_impossible_settings_are_named(changes: dict[str, Any], words: str):
     found = problems(dataclasses.replace(CONFIG, **changes))
     assert len(found) == 1 and words in found[0]
     assert problems(CONFIG) == []
+
+
+def test_limits_are_those_of_the_code_that_is_not_imported_for_them():
+    assert checks.AT_LEAST["snapshot_pictures"] == sets.SMALLEST
+    assert FILTERED // 2 <= FILTER_REACH < FILTERED
+    jax.random.key(checks.AT_MOST["seed"])

@@ -77,6 +77,7 @@ class TestSet:
     def __init__(self, config: Toy, process: int, processes: int) -> None:
         self._rows, self._process = config.test_batch_size // processes, process
         self._size = config.test_batch_size
+        self.unreadable: list[tuple[str, str]] = []
 
     def __iter__(self):
         for start in range(0, self.COUNT, self._size):

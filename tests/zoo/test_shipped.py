@@ -2,6 +2,7 @@
 
 import configparser
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,14 @@ def test_the_editor_takes_the_hair_colour_over(codes: np.ndarray):
     logits = logits_of(classifier, found).reshape(24, 24, -1)
     taken, wanted = (each[..., colours].argmax(-1) for each in (logits, logits_of(classifier, codes)))
     assert (taken == wanted[24:]).mean() > 0.7 > 0.4 > (wanted[:24, None] == wanted[24:]).mean()
+
+
+def test_messages_name_a_model_as_people_do(tmp_path: Path):
+    model = rs.load(f"{FAMILY}/stylegan2")
+    rs.save(model, tmp_path / "mine")
+    for known, name in ((model, f"{FAMILY}/stylegan2"), (rs.load(tmp_path / "mine"), str(tmp_path / "mine"))):
+        with pytest.raises(ValueError, match=f"^{re.escape(name)} has no encoder"):
+            known.require_encoder()
 
 
 @pytest.mark.parametrize("name", ["smile", "yaw", "black-hair"])

@@ -46,6 +46,14 @@ def test_the_folder(models: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert zoo.folder() == Path("/home/someone/.cache/restyle_jax/models")
 
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(CheckpointError, match="set RESTYLE_MODELS to the folder"):
+        rs.load("official/e4e-ffhq")
+    assert zoo.find("avatars64/psp").here
+
 
 def test_an_absent_file_is_explained(models: Path):
     with pytest.raises(CheckpointError) as caught:

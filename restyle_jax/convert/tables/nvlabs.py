@@ -5,6 +5,7 @@ These tables are only read. Up-convolution kernels have the same orientation as 
 cancel), so nothing is flipped.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -99,10 +100,11 @@ def architecture_fault(role: str, node: Mapping[str, Any]) -> str | None:
     wanted = {"architecture": "skip" if role == "generator" else "resnet", "img_channels": 3}
     for path, value in node["attributes"].items():
         name = path.rpartition(".")[2]
-        if value != wanted.get(name, value):
+        if name in wanted and value != wanted[name]:
             return f"{name}={value!r} in place of {wanted[name]!r}"
-        if name in ("conv_clamp", "group_size") and not isinstance(value, int | float | None):
-            return f"{path}={value!r} in place of a number"
+        positive = value is None or (type(value) in (int, float) and 0 < value < math.inf)
+        if name in ("conv_clamp", "group_size") and not positive:
+            return f"{path}={value!r} in place of a number above 0"
         # Dense and convolutional layers have a leaky ReLU, except the affine, output, embedding and skip layers.
         if name == "activation" and value not in ("lrelu", "linear"):
             return f"activation={value!r} in place of 'lrelu'"
