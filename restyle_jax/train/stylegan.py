@@ -261,9 +261,7 @@ class StyleGANTrainer:
         """By how much the averaged generator is kept in this step: one half after `ema_kimg` thousand pictures."""
         config = self.config
         half_life = jnp.float32(1000 * config.ema_kimg)
-        if (
-            config.ema_ramp is not None and config.checkpoint is None
-        ):  # the ramp would forget the average of a checkpoint
+        if config.ema_ramp is not None and config.checkpoint is None:  # whose average the ramp would forget
             half_life = jnp.minimum(half_life, config.ema_ramp * step * config.batch_size)
         return 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-8))
 
