@@ -284,6 +284,13 @@ def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], 
         _refuse_foreign(directory)
         # An empty directory stays: nobody can move one that is a mount point, or where the command was started.
         empty = directory.exists() and not any(directory.iterdir())
+        if directory.exists() and not empty and (os.path.ismount(directory) or os.path.samefile(directory, os.curdir)):
+            raise CheckpointError.explain(
+                directory,
+                found="a checkpoint in the current folder or a mount point",
+                expected="a folder that can be replaced as a whole",
+                remedy="remove the checkpoint first, or name another folder",
+            )
         with tempfile.TemporaryDirectory(dir=directory if empty else directory.parent, prefix=SCRATCH) as scratch:
             fresh = Path(scratch) / "new"
             fresh.mkdir()
@@ -294,9 +301,7 @@ def write(directory: Path, config: dict[str, Any], metadata: Mapping[str, Any], 
             if empty:
                 _move_into(directory, fresh)
             else:
-                if directory.exists():
-                    directory.rename(Path(scratch) / "old")
-                fresh.rename(directory)
+                _replace(directory, fresh, Path(scratch) / "old")
 
 
 def _move_into(directory: Path, fresh: Path) -> None:
@@ -305,7 +310,20 @@ def _move_into(directory: Path, fresh: Path) -> None:
         for name in (WEIGHTS, CONFIG):
             (fresh / name).rename(directory / name)
     except BaseException:
-        (directory / WEIGHTS).unlink(missing_ok=True)
+        for name in (WEIGHTS, CONFIG):
+            (directory / name).unlink(missing_ok=True)
+        raise
+
+
+def _replace(directory: Path, fresh: Path, old: Path) -> None:
+    """Put `fresh` where `directory` is, which is moved to `old` and back if that fails."""
+    try:
+        if directory.exists():
+            directory.rename(old)
+        fresh.rename(directory)
+    except BaseException:
+        if old.exists() and not os.path.lexists(directory):
+            old.rename(directory)
         raise
 
 

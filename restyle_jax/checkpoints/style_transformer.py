@@ -46,7 +46,7 @@ def sizes_of(
         file,
         num_styles=num_styles,
         trunk=sizes.trunk_name(below, file),
-        tokens=tokens,
+        tokens=tokens or OFFICIAL_TOKENS,
         mapping_layers=length(state, "decoder.style.", first=1),
     )
     table = sizes.counted(table_of(config), state)

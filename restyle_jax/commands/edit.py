@@ -41,8 +41,8 @@ three kinds of edit:
                        --classifier does not see the attribute is refused
 
 what it writes into DIR:
-  strength_-3/ ... strength_3/   the edited pictures: <photo name>.png (of several references in
-                                 a folder for each)
+  strength_-3/ ... strength_3/   the edited pictures: <photo name>.png (of references in a folder
+                                 for each)
   strips/                        for each photo: input, reconstruction, all strengths
   morphs/                        with --morph, for each photo a GIF, there and back
   latents.npz                    key: photo name; value: the edited codes, float32
@@ -60,7 +60,8 @@ dependency is the mean change of all others. The unit of a change is the standar
 the attribute over made pictures.
 
 If it is stopped, the same command continues with the photos that are not done. The exit status
-is 0 if all photos were edited, 1 if some could not be read or nothing could be done.
+is 0 if all photos were edited, 1 if some could not be read or inverted or nothing could be
+done.
 
 examples:
   restyle edit --checkpoint restyle_e4e_ffhq_encode.pt --input photos --output smiles \\
@@ -202,7 +203,7 @@ def _edit(parsed: argparse.Namespace) -> int:
         print(f"{outcome.edited} photo(s) edited, results in {parsed.output}")
     if outcome.skipped:
         return failed(
-            f"{len(outcome.skipped)} photo(s) could not be read and were skipped, see above; all others are done."
+            f"{len(outcome.skipped)} photo(s) could not be read or inverted and were skipped, see above; all others are done."
         )
     return 0
 

@@ -135,12 +135,16 @@ def unmatched(table: Table, source: Mapping[str, Any]) -> tuple[list[str], list[
 
 
 def misshapen(table: Table, source: Mapping[str, Any]) -> list[str]:
-    """What cannot be the tensor of its row, whatever the sizes: no array, an empty one, or one of another rank."""
-    return [
-        f"{entry.theirs}: found {_shape(source[entry.theirs])}, expected {entry.transform.form}"
-        for entry in table
-        if isinstance(entry, Row) and entry.theirs in source and not _possible(entry, source[entry.theirs])
-    ]
+    """What cannot be the tensor of its row, whatever the sizes: no array, an empty one, or one of another rank; and constants of
+    another shape or kind."""
+    faults = []
+    for entry in table:
+        if isinstance(entry, Row) and entry.theirs in source and not _possible(entry, source[entry.theirs]):
+            faults.append(f"{entry.theirs}: found {_shape(source[entry.theirs])}, expected {entry.transform.form}")
+        elif isinstance(entry, Constant) and entry.theirs in source:
+            unequal = _unequal(entry.theirs, source[entry.theirs], entry.value.shape, entry.value.dtype)
+            faults += [fault for _, fault in unequal]
+    return faults
 
 
 def _possible(row: Row, found: Any) -> bool:

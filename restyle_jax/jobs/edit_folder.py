@@ -45,8 +45,8 @@ def edit_folder(
 ) -> Outcome:
     """Edit photos (files and folders) or one `latents.npz` into the folder `output`; `restyle edit --help` lists its files.
 
-    Unreadable photos are skipped and named in the outcome. Photos that an earlier run finished are not done again.
-    `say` receives messages for people.
+    Unreadable photos, and those whose inversion diverges, are skipped and named in the outcome. Photos that an earlier run finished
+    are not done again. `say` receives messages for people.
 
     Raises:
       ImageError: an input does not exist, a reference cannot be read, or there are no photos that can.
@@ -81,7 +81,7 @@ def edit_folder(
         job = _Job(folder, records, options, model, edit, measures, batch_size, say)
         job.run(source, todo, skipped)
         if not records.edited:
-            raise ImageError(f"{inputs[0]}: none of the {len(todo)} photos can be read.")
+            raise ImageError(f"{inputs[0]}: none of the {len(todo)} photos can be read and inverted.")
         report = write_report(folder, records, options, edit, measures, skipped)
         return Outcome(len(records.edited) - before, before, skipped, report)
 

@@ -1,6 +1,7 @@
 """Where the codes of an edit come from: photos that the checkpoint inverts first, or the codes that `restyle invert` saved."""
 
 import dataclasses
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -48,19 +49,26 @@ class Photos:
     def batches(
         self, model: Model, names: Sequence[str], batch_size: int, skip: Callable[[str, ImageError], None]
     ) -> Iterator[Codes]:
-        """The codes of the photos `names`; those that cannot be read go to `skip`."""
+        """The codes of the photos `names`; those that cannot be read, or whose inversion diverges, go to `skip`."""
         wanted = set(names)
         photos = [photo for photo in self.photos if photo.name in wanted]
         height, width = model.geometry.height, model.geometry.width
         for batch in batches(photos, height, width, batch_size, on_error=lambda photo, error: skip(photo.name, error)):
             latents = np.asarray(invert(model, batch.images, self.steps, resize_outputs=True).latents[-1])
-            rows = [photo.name for photo in batch.photos]
-            yield Codes(
-                rows,
-                [content.checksum for content in batch.contents],
-                latents,
-                [to_bytes(image) for image in batch.images[: len(rows)]],
-            )
+            finite = np.isfinite(latents[: len(batch.photos)]).all(axis=(1, 2))
+            for photo in np.array(batch.photos, object)[~finite]:
+                skip(
+                    photo.name,
+                    ImageError(f"{photo.path}: its inversion diverged. Take fewer --steps, or --dtype float32."),
+                )
+            rows = np.flatnonzero(finite).tolist()
+            if rows:
+                yield Codes(
+                    [batch.photos[row].name for row in rows],
+                    [batch.contents[row].checksum for row in rows],
+                    np.resize(latents[rows], latents.shape),
+                    [to_bytes(batch.images[row]) for row in rows],
+                )
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,9 @@ def _names(path: Path) -> list[str]:
         name = member.removesuffix(".npy")
         if name == member:
             raise _unfit(path, f"{member!r}, which is no array")
-        if "\\" in name or "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        # Names that are not UTF-8 are saved with backslashes, which are letters where folders are not parted by them.
+        parted = "\\" in name and os.sep == "\\"
+        if parted or "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise _unfit(path, f"codes named {name!r}", "names of photos such as a.png or folder/a.png")
         if count > 1:
             raise _unfit(path, f"{count} codes named {name!r}", "one for each photo")

@@ -104,14 +104,13 @@ def _refuse_changed(photos: Sequence[Photo], records: Records, output: Path) -> 
 
 
 def _refuse_renamed(photos: Sequence[Photo], records: Records, output: Path) -> None:
-    """Raise OutputError if finished photos go by other names, as more or fewer folders are given: they would be done twice."""
-    names = {photo.name for photo in photos}
+    """Raise OutputError if all finished photos go by other names, as more or fewer folders are given: they would be done twice."""
+    if any(photo.name in records.inverted for photo in photos):
+        return
     missing = {
-        (PurePosixPath(known.name).name, known.size, known.modified): known
-        for known in records.inverted.values()
-        if known.name not in names
+        (PurePosixPath(known.name).name, known.size, known.modified): known for known in records.inverted.values()
     }
-    for photo in photos if missing else ():
+    for photo in photos:
         with suppress(OSError, ImageError):
             stat = photo.path.stat()
             known = missing.get((PurePosixPath(photo.name).name, stat.st_size, stat.st_mtime_ns))

@@ -51,14 +51,22 @@ class InvertOptions:
 
 
 def fingerprint(path: Path) -> str:
-    """A short hash of a checkpoint's size and of evenly spaced pieces of it, which takes milliseconds for gigabytes.
+    """A short hash of a file's size and of evenly spaced pieces of it, which takes milliseconds for gigabytes.
 
-    Of a folder only the two files of our format count, whatever else lies there. Raises CheckpointError if it cannot be read.
+    Of a checkpoint of our format only its two files count, whatever else lies there; of other folders, such as those of reference
+    photos, all files and their names. Raises CheckpointError if something cannot be read.
     """
     digest = hashlib.sha256()
     try:
-        ours = [part for part in (path / CONFIG, path / WEIGHTS) if part.exists()]
-        for part in ours if path.is_dir() else [path]:
+        parts = [path]
+        if path.is_dir():
+            parts = [part for part in (path / CONFIG, path / WEIGHTS) if part.exists()]
+            if not parts:
+                parts = sorted(part for part in path.rglob("*") if part.is_file())
+                digest.update(
+                    "\0".join(str(part.relative_to(path)) for part in parts).encode("utf-8", "surrogateescape")
+                )
+        for part in parts:
             size = part.stat().st_size
             digest.update(str(size).encode())
             last = max(size - FINGERPRINT_PIECE_BYTES, 0)

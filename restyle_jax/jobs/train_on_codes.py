@@ -50,10 +50,10 @@ def train_on_codes(
     """
     if wrong := problems(config):
         raise TrainingError(f"{'; '.join(wrong)}.")
+    require_paths(config, NEEDED[type(config)])
     if connect is not None:
         distributed.connect(connect)
     assert config.data is not None
-    require_paths(config, NEEDED[type(config)])
     try:
         codes = read_codes(config.data)
         train, test = codes.split(config.test_share)

@@ -85,6 +85,8 @@ def test_an_empty_directory_is_filled_where_it_is(model: rs.Model, tmp_path: Pat
     inode = tmp_path.stat().st_ino
     rs.save(model, ".")
     assert sorted(os.listdir()) == ["config.json", "weights.safetensors"] and tmp_path.stat().st_ino == inode
+    with pytest.raises(rs.CheckpointError, match="a checkpoint in the current folder or a mount point"):
+        rs.save(model, ".")
     assert rs.load(tmp_path).require_encoder().config == model.require_encoder().config
 
 
@@ -102,6 +104,26 @@ def test_an_empty_directory_stays_empty_after_a_failure(
     with pytest.raises(rs.CheckpointError, match="No space left"):
         rs.save(model, tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_was_there_stays_after_a_failure(
+    error: BaseException, model: rs.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rs.save(model, tmp_path / "mine")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises((rs.CheckpointError, KeyboardInterrupt)):
+        rs.save(model, tmp_path / "mine")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == before
+    assert os.listdir(tmp_path) == ["mine"]
 
 
 def test_names_as_long_as_they_may_be(model: rs.Model, generator: rs.Model, tmp_path: Path):

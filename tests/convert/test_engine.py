@@ -89,6 +89,10 @@ def test_what_fits_at_no_size_is_named():
         "heads.1.weight": np.zeros((2, 3, 1)),
         "conv.weight": np.zeros((0, 4, 3, 2)),
     }
+    (name, found) = next((entry.theirs, entry.value) for entry in TABLE if isinstance(entry, engine.Constant))
+    assert engine.misshapen(TABLE, {**source(), name: found[None]}) == [
+        f"{name}: found {(1, *found.shape)}, expected {found.shape}".replace(",)", ")")
+    ]
     assert engine.misshapen(TABLE, odd) == [
         "conv.weight: found (0, 4, 3, 2), expected a convolution (o i h w)",
         "heads.0.weight: found (NoneType), expected a linear (o i)",

@@ -21,13 +21,13 @@ from restyle_jax.checkpoints.auxiliary import save_identity
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit.direction import Direction, Space, apply
 from restyle_jax.edit.files import write_directions
-from restyle_jax.jobs import edit_measures
+from restyle_jax.jobs import edit_inputs, edit_measures
 from restyle_jax.jobs.edit_folder import MORPH_FRAMES, edit_folder
 from restyle_jax.jobs.edit_inputs import Saved
 from restyle_jax.jobs.edit_options import strength_text
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.metrics.generated import pictures_of_generator
-from restyle_jax.model import synthesise
+from restyle_jax.model import invert, synthesise
 from restyle_jax.nets.attributes import describe, readings
 from restyle_jax.ops.images import to_bytes, to_float
 from tests import tiny
@@ -235,6 +235,20 @@ def test_results_are_no_inputs_and_long_names_are_skipped(tmp_path: Path, direct
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
 
 
+def test_photos_whose_inversion_diverges_are_skipped(tmp_path: Path, direction: Path, monkeypatch: pytest.MonkeyPatch):
+    photos(tmp_path / "photos")
+
+    def diverging(*arguments: Any, **settings: Any) -> Any:
+        found = invert(*arguments, **settings)
+        return found._replace(latents=found.latents.at[:, 0].set(np.nan))
+
+    monkeypatch.setattr(edit_inputs, "invert", diverging)
+    outcome, said = run(tmp_path / "photos", tmp_path / "out", options(direction))
+    assert outcome.edited == 1 and list(outcome.skipped) == ["0.png", "deep/1.png"]  # the first of each batch
+    assert all("its inversion diverged" in reason for reason in outcome.skipped.values()) and len(said) == 2
+    assert all(np.isfinite(codes).all() for codes in latents(tmp_path / "out" / "latents.npz").values())
+
+
 def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Path, attributes: Path):
     def refused(error: type[Exception], words: str, inputs: Path = inverted, **changes: Any) -> None:
         with pytest.raises(error, match=words):
@@ -298,7 +312,7 @@ def test_archives_that_hold_no_codes_of_photos(tmp_path: Path):
         with pytest.raises(CheckpointError, match=rf"codes\.npz: found {words}.*; expected .* What to do: "):
             Saved.open(path, model)
 
-    for name in ("", ".", "..", "/evil.png", "../../evil.png", "a/../../b.png", "./a.png", "a//b.png", r"..\b.png"):
+    for name in ("", ".", "..", "/evil.png", "../../evil.png", "a/../../b.png", "./a.png", "a//b.png"):
         refused(f"codes named {re.escape(repr(name))}", f"{name}.npy")
     with pytest.warns(UserWarning, match="Duplicate name"):
         refused(r"2 codes named 'a\.png'", "a.png.npy", "a.png.npy")
@@ -307,3 +321,6 @@ def test_archives_that_hold_no_codes_of_photos(tmp_path: Path):
     large = array.getvalue().replace(b"(1, 6, 32)", b"(9" + b"0" * 15 + b",)")
     refused(r"something unreadable for a\.png", "a.png.npy", content=large)
     refused("no codes")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(r"c\xff.jpg.npy", array.getvalue())  # as a name that is not UTF-8 is saved
+    assert Saved.open(path, model).names == [r"c\xff.jpg"]

@@ -300,6 +300,9 @@ def test_photos_that_are_done_keep_their_names(tmp_path: Path) -> None:
         run(two, tmp_path / "both")
     make_photos(tmp_path / "others", 1, first=7)
     assert run([one, tmp_path / "others"], tmp_path / "out")[0] == Outcome(1, 2)
+    (one / "sub").mkdir()
+    (one / "photo0.png").rename(one / "sub" / "photo0.png")  # another name, and that is what was wanted
+    assert run(one, tmp_path / "out")[0] == Outcome(1, 3)
 
 
 def test_results_are_no_inputs(tmp_path: Path) -> None:
@@ -402,6 +405,16 @@ def test_other_files_beside_our_format_do_not_matter(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == "543a9feaf9d7d825"
     (tmp_path / "config.json").write_text("[]")
     assert fingerprint(tmp_path) != "543a9feaf9d7d825"
+
+
+def test_other_folders_are_known_by_all_their_files(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    seen = {fingerprint(tmp_path)}
+    for name, content in (("a.png", "a"), ("a.png", "b"), ("deep/a.png", "c")):
+        (tmp_path / name).write_text(content)
+        seen.add(fingerprint(tmp_path))
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    assert len({*seen, fingerprint(tmp_path)}) == 5
 
 
 def test_bad_places(tmp_path: Path) -> None:
