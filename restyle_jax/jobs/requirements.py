@@ -64,10 +64,10 @@ def require(config: EncoderTraining) -> Data:
         raise TrainingError(f"{error}.") from error
 
 
-def require_paths(config: Any, expected: Mapping[str, str]) -> None:
+def require_paths(config: Any, expected: Mapping[str, str], others: Sequence[str] = ()) -> None:
     """Look for the files and folders of a configuration without losses. expected: what each field should name, and where it comes
-    from. Raises TrainingError, which names all that is not there."""
-    missing = []
+    from. others: sentences on what else is missing. Raises TrainingError, which names all that is not there."""
+    missing = [*others]
     for name, what in expected.items():
         path: Path | None = getattr(config, name)
         try:

@@ -51,7 +51,14 @@ def train_stylegan(
       TrainingError: pictures are missing, too few or of other sizes, labels that do not belong to them, and what `fit` raises.
       CheckpointError: a file is not what it should be.
     """
-    require_paths(config, NEEDED)
+    others = []
+    if (config.data is None) == (config.avatars is None):
+        others.append(
+            f"--data and --avatars: found {'neither' if config.data is None else 'both'}, expected one of them: a folder of "
+            f"pictures of {config.resolution} x {config.resolution} (or one made by `restyle data prepare`), or the number of "
+            "avatars to draw."
+        )
+    require_paths(config, NEEDED, others)
     models = {name: model_in(path) for name in ("checkpoint", "features") if (path := getattr(config, name))}
     config = dataclasses.replace(config, **models)
     if connect is not None:
@@ -106,12 +113,6 @@ def train_stylegan(
 
 
 def _pictures(config: StyleGANTraining, *, keep: bool, say: Callable[[str], None]) -> Source:
-    if (config.data is None) == (config.avatars is None):
-        found = "neither" if config.data is None else "both"
-        raise TrainingError(
-            f"--data and --avatars: found {found}, expected one of them: a folder of pictures of {config.resolution} x "
-            f"{config.resolution} (or one made by `restyle data prepare`), or the number of avatars to draw."
-        )
     if config.avatars is not None:
         if keep:
             say(f"drawing {config.avatars} avatars")

@@ -151,9 +151,9 @@ def change_record(workdir: Path, step: int, change: Callable[[dict[str, Any]], A
         ({"avatars": None, "data": Path("nowhere")}, "--data: nowhere: there is no such file or folder"),
         ({"checkpoint": Path("nowhere.pt")}, "--checkpoint: nowhere.pt: there is no such file"),
         (
-            {"features": Path("f.pt"), "labels": Path("l.json")},
-            "--features: f.pt: there is no such file or folder. Expected a feature network of snapshots, see `restyle "
-            "eval-generator --help`.\n  --labels: l.json: there is no such file",
+            {"features": Path("f.pt"), "labels": Path("l.json"), "avatars": None},
+            "or the number of avatars to draw.\n  --features: f.pt: there is no such file or folder. Expected a feature network "
+            "of snapshots, see `restyle eval-generator --help`.\n  --labels: l.json: there is no such file",
         ),
     ],
 )
