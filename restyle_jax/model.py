@@ -13,6 +13,7 @@ from flax import nnx
 
 from restyle_jax import refine
 from restyle_jax.nets.discriminators import Discriminator
+from restyle_jax.nets.drawing import draw
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.image_encoders import ImageEncoder
 from restyle_jax.nets.style_based import broadcast_styles, truncate
@@ -107,11 +108,6 @@ def _refine(graphs, states, x, start, w_avg, steps, geometry, capacity, resize_o
 def _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -> jax.Array:
     w = broadcast_styles(nnx.merge(graph, state, copy=True).mapping(z, labels), w_avg.shape[0])
     return truncate(w, w_avg, truncation_psi, truncation_cutoff)
-
-
-@functools.partial(jax.jit, static_argnames="graph")
-def _synthesise(graph, state, w) -> jax.Array:
-    return nnx.merge(graph, state, copy=True).synthesis(w)
 
 
 def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
@@ -220,7 +216,8 @@ def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) 
     size = _count("batch_size", batch_size)
     if not len(w):
         raise ValueError("no codes given; expected at least one, f32[B, K, w_dim]")
-    return in_batches(functools.partial(_synthesise, *model.generator_parts), w, size)
+    config = model.require_generator()[0].config
+    return in_batches(functools.partial(draw, config, *model.generator_parts), w, size)
 
 
 def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:

@@ -38,6 +38,7 @@ if "use_fusion_emitters" in os.environ["XLA_FLAGS"]:
 
 OPTIMISED = (
     "checkpoints/test_load.py",  # averages of 100,000 codes
+    "edit/test_stylespace.py::test_pictures_of_points_of_a_trained_generator",
     "jobs/test_evaluate_folder.py",
     "losses/test_parity.py",
     "ops/test_layers.py::test_compiled_gradients_equal_those_of_single_operations",

@@ -8,12 +8,11 @@ import functools
 from collections.abc import Iterable, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from restyle_jax.edit.direction import Direction
-from restyle_jax.nets import stylegan2
+from restyle_jax.nets import drawing, stylegan2
 from restyle_jax.nets.generators import Generator
 from restyle_jax.ops.batches import in_batches
 
@@ -53,8 +52,7 @@ def stylegan2_of(generator: Generator) -> stylegan2.Generator:
 
 def styles(generator: Generator, w: jax.Array | np.ndarray, *, batch_size: int = 64) -> np.ndarray:
     """Codes f32[B, K, w_dim] as points of S, f32[B, C]. Raises ValueError for a StyleGAN, or codes of another shape."""
-    graph, state = nnx.split(stylegan2_of(generator).synthesis)
-    return in_batches(functools.partial(_styles, graph, state), w, batch_size)
+    return in_batches(functools.partial(drawing.styles, *nnx.split(stylegan2_of(generator))), w, batch_size)
 
 
 def pictures(generator: Generator, s: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
@@ -68,19 +66,7 @@ def pictures(generator: Generator, s: jax.Array | np.ndarray, *, batch_size: int
             f"points of S have shape {np.shape(s)}, expected [B, {sum(config.style_widths)}] for this "
             f"{config.resolution}-px generator"
         )
-    graph, state = nnx.split(generator.synthesis)
-    return in_batches(functools.partial(_pictures, graph, state), s, batch_size)
-
-
-@functools.partial(jax.jit, static_argnames="graph")
-def _styles(graph, state, w) -> jax.Array:
-    return jnp.concatenate(nnx.merge(graph, state, copy=True).styles(w), axis=-1)
-
-
-@functools.partial(jax.jit, static_argnames="graph")
-def _pictures(graph, state, s) -> jax.Array:
-    synthesis = nnx.merge(graph, state, copy=True)
-    return synthesis.from_styles(jnp.split(s, np.cumsum(synthesis.config.style_widths)[:-1], axis=-1))[0]
+    return in_batches(functools.partial(drawing.of_styles, *nnx.split(generator)), s, batch_size)
 
 
 def statistics(generator: Generator, chunks: Iterable[np.ndarray]) -> Statistics:

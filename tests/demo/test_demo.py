@@ -22,7 +22,7 @@ from restyle_jax.edit.files import write_directions
 from restyle_jax.jobs.edit_options import Towards
 from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.model import Model
-from restyle_jax.nets import stylegan
+from restyle_jax.nets import drawing, stylegan
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
 from restyle_jax.ops.images import to_bytes, to_float
@@ -115,9 +115,9 @@ def networks_on_codes(tmp_path: Path) -> dict[str, Any]:
 def test_avatars_and_components_where_nothing_is_given(tmp_path: Path, networks_on_codes: dict[str, Any]):
     """And one program each inverts and draws everything; the parts of networks that are given are there."""
     options = DemoOptions(tiny.checkpoint(cars=True), steps=2, batch_size=3, **networks_on_codes)
-    compiled = models._refine._cache_size(), models._synthesise._cache_size()
+    compiled = models._refine._cache_size(), drawing.of_styles._cache_size()
     page = Page(make_demo(tmp_path / "out", options).read_text())
-    assert (models._refine._cache_size(), models._synthesise._cache_size()) == (compiled[0] + 1, compiled[1] + 1)
+    assert (models._refine._cache_size(), drawing.of_styles._cache_size()) == (compiled[0] + 1, compiled[1] + 1)
     assert page.parts == [*INVERTED, "truncation", "mixing", "edits", "labels", "references", "morph", "about"]
     assert {picture.shape for picture in page.pictures("steps")} == {(24, 32, 3)} and len(
         page.pictures("steps")

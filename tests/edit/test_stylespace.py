@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import restyle_jax
 from restyle_jax.edit import stylespace
 from restyle_jax.edit.direction import apply
 from restyle_jax.model import Model, synthesise
@@ -28,6 +29,16 @@ def test_pictures_of_points_are_those_of_the_codes_bit_for_bit():
     assert points.shape == (3, sum(generator.config.style_widths))
     expected = synthesise(Model(generator=generator, w_avg=w[0]), w, batch_size=2)
     np.testing.assert_array_equal(stylespace.pictures(generator, points, batch_size=2), expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_pictures_of_points_of_a_trained_generator_are_those_of_the_codes_bit_for_bit(batch_size: int):
+    model = restyle_jax.load("avatars64/stylegan2")
+    generator, w_avg = model.require_generator()
+    w = np.asarray(w_avg) + RANDOM.standard_normal((4, *w_avg.shape)).astype(np.float32) / 2
+    points = stylespace.styles(generator, w)
+    expected = synthesise(model, w, batch_size=batch_size)
+    np.testing.assert_array_equal(stylespace.pictures(generator, points, batch_size=batch_size), expected)
 
 
 def test_a_step_along_a_channel_changes_its_style_only():
