@@ -213,19 +213,11 @@ def _load(photo: Photo, height: int, width: int) -> Loaded | ImageError:
 
 def load_photos(
     photos: Sequence[Photo], height: int, width: int, *, workers: int = 2, ahead: int = 16
-) -> Iterator[tuple[Photo, np.ndarray | ImageError]]:
-    """Yield every photo, in order, with f32[height, width, 3] in [-1, 1], or with the reason why it cannot be read.
+) -> Iterator[tuple[Photo, Loaded | ImageError]]:
+    """Yield every photo, in order, with its pixels f32[height, width, 3], or with the reason why it cannot be read.
 
     `workers` threads decode up to `ahead` photos beyond the one that is yielded, whatever the number of photos.
     """
-
-    for photo, result in _load_all(photos, height, width, workers, ahead):
-        yield photo, result if isinstance(result, ImageError) else result.pixels
-
-
-def _load_all(
-    photos: Sequence[Photo], height: int, width: int, workers: int, ahead: int
-) -> Iterator[tuple[Photo, Loaded | ImageError]]:
     load = functools.partial(_load, height=height, width=width)
     yield from zip(photos, read_ahead(load, photos, workers=workers, ahead=ahead), strict=True)
 
@@ -267,7 +259,7 @@ def batches(
         pixels = [one.pixels for one in loaded + loaded[-1:] * (batch_size - len(group))]
         return Batch([photo for photo, _ in group], [one.content for one in loaded], np.stack(pixels))
 
-    for photo, result in _load_all(photos, height, width, workers, ahead=2 * batch_size):
+    for photo, result in load_photos(photos, height, width, workers=workers, ahead=2 * batch_size):
         if isinstance(result, ImageError):
             on_error(photo, result)
             continue

@@ -19,7 +19,7 @@ from experiments.avatars.editing_measures import inverted
 from experiments.avatars.editing_methods import BATCH
 from experiments.avatars.recipes import INVERTER, RECIPES, ROOT
 from restyle_jax import zoo
-from restyle_jax.checkpoints import load_classifier, load_editor, native
+from restyle_jax.checkpoints import config_file, load_classifier, load_editor
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.auxiliary import load_own_identity, load_own_perceptual
 from restyle_jax.edit import reference
@@ -111,9 +111,9 @@ def results(directory: Path) -> np.ndarray:
         return np.asarray(load_own_identity(directory)(pictures))
     if "perceptual" in roles:
         return np.asarray(load_own_perceptual(directory)(pictures[::2], pictures[1::2]))
-    if native.CLASSIFIER in roles:
+    if config_file.CLASSIFIER in roles:
         return logits_of(load_classifier(directory), inverted(rs.load(INVERTER), pictures))
-    if native.EDITOR in roles:
+    if config_file.EDITOR in roles:
         codes = inverted(rs.load(INVERTER), pictures)
         return np.asarray(reference.edit(load_editor(directory), codes, codes[:REFERENCES]))
     model = rs.load(directory)

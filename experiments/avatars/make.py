@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from experiments.avatars.cards import card, markdown, origin
 from experiments.avatars.recipes import ENCODED, INVERTER, PERCEPTUAL, RECIPES, SCORED
 from restyle_jax import zoo
 from restyle_jax.checkpoints.half import store_half
+from restyle_jax.checkpoints.writing import whole_folder, writing
 from restyle_jax.edit.files import read_directions, write_directions
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.options import fingerprint
@@ -78,14 +78,9 @@ def commands(name: str, workdir: Path) -> Iterator[list[str]]:
 def ship(name: str, run: Path, target: Path) -> None:
     """Write the model of a finished run, and its card, to the directory `target`, which is replaced."""
     source = run / "best" if (run / "best").is_dir() else run
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as scratch:
-        fresh = Path(scratch) / "new"
+    with writing(target), whole_folder(target, last="card.md") as fresh:
         store_half(source, fresh)
         (fresh / "card.md").write_text(card(name, run, source, fresh), encoding="utf-8")
-        if target.exists():
-            target.rename(Path(scratch) / "old")
-        fresh.rename(target)
 
 
 def ship_direction(name: str, run: Path, target: Path) -> None:

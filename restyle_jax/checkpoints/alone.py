@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from restyle_jax.checkpoints import native
+from restyle_jax.checkpoints import config_file, native
 from restyle_jax.convert.errors import CheckpointError
 
 
 def save_alone(role: str, network: Any, metadata: Mapping[str, Any], directory: str | os.PathLike[str]) -> None:
-    """Write a network as a directory that appears complete or not at all; role: one of `native.ALONE`.
+    """Write a network as a directory that appears complete or not at all; role: one of `config_file.ALONE`.
 
     metadata: what should be known about it, such as the step of training. Raises CheckpointError as `native.save`.
     """
@@ -33,14 +33,14 @@ def load_alone(
     listing everything that does not fit.
     """
     directory = native.own_directory(path)
-    networks = native.configs(native.read_config(directory), directory) if directory is not None else {}
+    networks = config_file.configs(config_file.read_config(directory), directory) if directory is not None else {}
     if directory is None or role not in networks:
-        others = [what for name, (_, what) in native.ALONE.items() if name in networks]
+        others = [what for name, (_, what) in config_file.ALONE.items() if name in networks]
         found = others[0] if others else f"a model ({', '.join(networks) or 'empty'})"
         raise CheckpointError.explain(
             path,
             found="no directory" if directory is None else found,
-            expected=f"a directory with {native.ALONE[role][1]}",
+            expected=f"a directory with {config_file.ALONE[role][1]}",
             remedy=remedy,
         )
     return native.fill(networks, directory, dtype=dtype)[0][role]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from restyle_jax.checkpoints.alone import load_alone, save_alone
-from restyle_jax.checkpoints.native import ATTRIBUTES
+from restyle_jax.checkpoints.config_file import ATTRIBUTES
 from restyle_jax.nets.attributes import AttributeNetwork
 
 

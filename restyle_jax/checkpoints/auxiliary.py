@@ -7,7 +7,7 @@ from typing import Any
 
 from restyle_jax import zoo
 from restyle_jax.checkpoints.alone import load_alone, save_alone
-from restyle_jax.checkpoints.native import IDENTITY, PERCEPTUAL
+from restyle_jax.checkpoints.config_file import IDENTITY, PERCEPTUAL
 from restyle_jax.checkpoints.networks import OptionalPath, load_face, load_lpips
 from restyle_jax.nets.face import FaceNetwork
 from restyle_jax.nets.identity import IdentityNetwork

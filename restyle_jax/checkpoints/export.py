@@ -12,9 +12,10 @@ import numpy as np
 
 from restyle_jax.checkpoints import sizes, style_transformer
 from restyle_jax.checkpoints.modules import flat_arrays
-from restyle_jax.checkpoints.native import SCRATCH, flattened, writing
+from restyle_jax.checkpoints.native import flattened
 from restyle_jax.checkpoints.obstacles import Format, obstacles
 from restyle_jax.checkpoints.opts import CARS, official_name
+from restyle_jax.checkpoints.writing import SCRATCH, writing
 from restyle_jax.convert import engine, torch_file
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import stylegan as stylegan_tables

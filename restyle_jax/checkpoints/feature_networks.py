@@ -1,11 +1,13 @@
 """The network whose features stand for pictures, from whatever file it is in."""
 
+import hashlib
 from pathlib import Path
 
 import jax
 
 from restyle_jax import zoo
 from restyle_jax.checkpoints.attributes import load_attributes
+from restyle_jax.checkpoints.native import files_of
 from restyle_jax.checkpoints.networks import INCEPTION, load_inception, load_vgg16, located
 from restyle_jax.convert import reader
 from restyle_jax.nets.attributes import AttributeNetwork
@@ -28,6 +30,16 @@ def load_features(path: Path) -> FeatureNetwork:
     if isinstance(tree, dict) and "classifier.3.weight" in tree:
         return FeatureNetwork("VGG16 of torchvision, second dense layer", load_vgg16(path), VGG16.__call__)
     return FeatureNetwork("Inception-v3 2015-12-05, pool3", load_inception(path), Inception.__call__)
+
+
+def origin(network: FeatureNetwork, path: Path) -> dict[str, str]:
+    """What the features are: numbers of other networks, or of other weights, do not compare. path: of `load_features`."""
+    digest = hashlib.sha256()
+    for part in files_of(path):
+        with part.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    return {"name": network.name, "file": str(path), "sha256": digest.hexdigest()}
 
 
 def _attribute_features(network: AttributeNetwork, images: jax.Array) -> jax.Array:

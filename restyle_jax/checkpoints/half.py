@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restyle_jax.checkpoints import native
+from restyle_jax.checkpoints import config_file, native
 from restyle_jax.convert.errors import CheckpointError
 
 
@@ -14,17 +14,17 @@ def store_half(source: str | os.PathLike[str], directory: str | os.PathLike[str]
     there computes in float32 as before.
 
     Raises CheckpointError if numbers are too large for float16 (names their arrays), and as `native.own_directory`,
-    `native.read_config` and `native.save`.
+    `config_file.read_config` and `native.save`.
     """
     found = native.own_directory(source)
     if found is None:
         raise CheckpointError.explain(
             source,
             found="no directory of our format",
-            expected=f"one with {native.CONFIG} and {native.WEIGHTS}",
+            expected=f"one with {config_file.CONFIG} and {native.WEIGHTS}",
             remedy="`restyle convert` writes one",
         )
-    config = native.read_config(found)
+    config = config_file.read_config(found)
     arrays = {name: np.array(array) for name, array in native.stored(found).items()}
     single = {name for name, array in arrays.items() if array.dtype == np.float32}
     if large := sorted(name for name in single if np.abs(arrays[name]).max(initial=0) > np.finfo(np.float16).max):

@@ -13,9 +13,10 @@ import numpy as np
 
 from restyle_jax.checkpoints import votes
 from restyle_jax.checkpoints.alone import load_alone, save_alone
+from restyle_jax.checkpoints.config_file import CLASSIFIER
 from restyle_jax.checkpoints.export import write_torch
 from restyle_jax.checkpoints.modules import Blueprint, flat_arrays
-from restyle_jax.checkpoints.native import CLASSIFIER, own_directory
+from restyle_jax.checkpoints.native import own_directory
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.convert.errors import CheckpointError

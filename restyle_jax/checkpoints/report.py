@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from restyle_jax import zoo
-from restyle_jax.checkpoints import edit_transformer, latent_classifier, native, opts, sizes, style_transformer
+from restyle_jax.checkpoints import (
+    config_file,
+    edit_transformer,
+    latent_classifier,
+    native,
+    opts,
+    sizes,
+    style_transformer,
+)
 from restyle_jax.convert import detect, engine, reader
 from restyle_jax.convert.detect import Contents
 from restyle_jax.nets.attributes import AttributeConfig
@@ -111,8 +119,8 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
 
 
 def _own_report(directory: Path) -> dict[str, Any]:
-    config = native.read_config(directory)
-    networks = native.configs(config, directory)
+    config = config_file.read_config(directory)
+    networks = config_file.configs(config, directory)
     arrays = native.stored(directory)
     _, targets = native.blueprints(networks, directory, len(arrays))
     missing, unexpected, unequal = engine.compare_own(arrays, targets)
@@ -121,11 +129,11 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "generator": _describe_generator,
         "encoder": _describe_config_of_encoder,
         "discriminator": _describe_discriminator,
-        native.ATTRIBUTES: _describe_attributes,
-        native.CLASSIFIER: _describe_classifier,
-        native.EDITOR: _describe_editor,
-        native.IDENTITY: dataclasses.asdict,
-        native.PERCEPTUAL: dataclasses.asdict,
+        config_file.ATTRIBUTES: _describe_attributes,
+        config_file.CLASSIFIER: _describe_classifier,
+        config_file.EDITOR: _describe_editor,
+        config_file.IDENTITY: dataclasses.asdict,
+        config_file.PERCEPTUAL: dataclasses.asdict,
     }
     reports = {}
     for role, network in networks.items():
@@ -142,7 +150,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
         "num_styles": generator.num_styles if generator else None,
         "networks": reports,
         "latent_avg": list(average.shape) if average is not None else None,
-        "geometry": _geometry(native.geometry(config, directory)) if "encoder" in networks else None,
+        "geometry": _geometry(config_file.geometry(config, directory)) if "encoder" in networks else None,
         "step": metadata.get("step"),
         "opts": metadata.get("opts"),
         "missing": missing,
@@ -154,7 +162,7 @@ def _own_report(directory: Path) -> dict[str, Any]:
 
 def _describe_generator(config: GeneratorConfig) -> dict[str, Any]:
     return {
-        "architecture": native.architecture(config),
+        "architecture": config_file.architecture(config),
         "resolution": config.resolution,
         "num_styles": config.num_styles,
         "channels": list(config.channels),
@@ -219,7 +227,7 @@ def _describe_encoder(contents: Contents, file: str, num_styles: int) -> tuple[d
 def _describe_config_of_encoder(config: ImageEncoderConfig) -> dict[str, Any]:
     if isinstance(config, StyleTransformerConfig):
         return {
-            "architecture": native.architecture(config),
+            "architecture": config_file.architecture(config),
             "trunk": config.trunk,
             "in_channels": config.in_channels,
             "num_styles": config.num_styles,

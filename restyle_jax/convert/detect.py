@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import nvlabs, stylegan
 
@@ -280,15 +278,9 @@ def _below(states: State, prefix: str) -> dict[str, Any]:
 
 
 def _average(value: Any, file: str) -> Any:
-    """A latent_avg as an array, which may also be a list of numbers; None stays. Raises CheckpointError for anything else."""
+    """A latent_avg, which is an array or None. Raises CheckpointError for anything else."""
     if value is None or hasattr(value, "shape"):
         return value
-    try:
-        array = np.array(value if isinstance(value, list | tuple) else None)
-    except ValueError:  # lists of different lengths
-        array = np.array(None)
-    if array.dtype.kind in "iuf":
-        return array.astype(np.float32)
     raise CheckpointError.explain(
         file,
         found=f"a latent_avg that is no array (a {type(value).__name__})",

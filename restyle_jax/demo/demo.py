@@ -127,13 +127,13 @@ def _parts(
         parts += [sections.steps(inverted), sections.change(inverted), sections.error(inverted)]
         best_first = np.argsort(inverted.errors[:, -1], kind="stable")
         names, latents = [names[i] for i in best_first], inverted.latents[best_first]
-        shown = [ORDER] if len(names) > 1 else []
+        order = [ORDER] if len(names) > 1 else []
     else:
-        shown, latents = [], studio.truncated(random, sections.PSI_OF_EXAMPLES)
+        order, latents = [], studio.truncated(random, sections.PSI_OF_EXAMPLES)
         names = [f"seed {seed}" for seed in sections.SEEDS]
     parts += [sections.truncation(studio, random), sections.mixing(studio, random)]
     origin = GIVEN if options.directions else FOUND
-    parts.append(sections.edits(studio, tools.along, "edits", "Edits", [DIRECTIONS, origin, *shown], names, latents))
+    parts.append(sections.edits(studio, tools.along, "edits", "Edits", [DIRECTIONS, origin, *order], names, latents))
     if tools.towards:
         parts.append(sections.edits(studio, tools.towards, "labels", "Edits by a label", LABELS, names, latents))
     if tools.editor and len(names) > 1:

@@ -71,7 +71,7 @@ def pictures(
             say(f"Skipped {picture}")
             continue
         names.append(photo.name)
-        found.append(picture)
+        found.append(picture.pixels)
         if len(names) == PICTURES:
             break
     if not names:

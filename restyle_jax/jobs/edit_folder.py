@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from restyle_jax.jobs.edit_options import EditOptions, strength_text
 from restyle_jax.jobs.edit_records import Edited, EditRecords
 from restyle_jax.jobs.edit_report import is_complete, write_report
 from restyle_jax.jobs.edits import Edit, edit_of
-from restyle_jax.jobs.outputs import OutputError, OutputFolder
+from restyle_jax.jobs.outputs import OutputFolder
 from restyle_jax.jobs.records import choose_outputs
 from restyle_jax.model import Model
 from restyle_jax.ops.images import to_bytes
@@ -63,7 +62,9 @@ def edit_folder(
         )
         records = None if options.overwrite else EditRecords(folder)
         if records is not None:
-            _refuse_changed(source, records, output)
+            done = [name for name in source.names if name in records.edited]
+            edited = records.edited
+            folder.refuse_changed(done, lambda name: source.checksum(name) != edited[name].checksum)
         todo = [name for name in source.names if records is None or name not in records.edited]
         if records is not None and not todo and (report := is_complete(folder, records)):
             say(f"Nothing to do: all {len(source.names)} photos are edited already, in {output}.")
@@ -84,22 +85,6 @@ def edit_folder(
             raise ImageError(f"{inputs[0]}: none of the {len(todo)} photos can be read and inverted.")
         report = write_report(folder, records, options, edit, measures, skipped)
         return Outcome(len(records.edited) - before, before, skipped, report)
-
-
-def _refuse_changed(source: Photos | Saved, records: EditRecords, output: Path) -> None:
-    """Raise OutputError if finished results belong to photos or codes of the same name but other content."""
-    changed = []
-    for name in source.names:
-        if name in records.edited:
-            # What is gone, or cannot be read any more, has not become another photo.
-            with suppress(OSError, ImageError):
-                if source.checksum(name) != records.edited[name].checksum:
-                    changed.append(name)
-    if changed:
-        raise OutputError(
-            f"{output}: holds results of other photos with the same names ({len(changed)}, such as {changed[0]}). Choose "
-            "another --output, or add --overwrite to replace the results."
-        )
 
 
 @dataclass

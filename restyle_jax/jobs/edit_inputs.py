@@ -55,13 +55,13 @@ class Photos:
         height, width = model.geometry.height, model.geometry.width
         for batch in batches(photos, height, width, batch_size, on_error=lambda photo, error: skip(photo.name, error)):
             latents = np.asarray(invert(model, batch.images, self.steps, resize_outputs=True).latents[-1])
-            finite = np.isfinite(latents[: len(batch.photos)]).all(axis=(1, 2))
-            for photo in np.array(batch.photos, object)[~finite]:
-                skip(
-                    photo.name,
-                    ImageError(f"{photo.path}: its inversion diverged. Take fewer --steps, or --dtype float32."),
-                )
-            rows = np.flatnonzero(finite).tolist()
+            rows = []
+            for row, photo in enumerate(batch.photos):
+                if np.isfinite(latents[row]).all():
+                    rows.append(row)
+                else:
+                    reason = f"{photo.path}: its inversion diverged. Take fewer --steps, or --dtype float32."
+                    skip(photo.name, ImageError(reason))
             if rows:
                 yield Codes(
                     [batch.photos[row].name for row in rows],

@@ -1,7 +1,6 @@
 """Measure how good the pictures of a generator are: against a data set, and along the paths between its codes."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,7 @@ from tqdm import tqdm
 from data_pipelines.folder import ImageError
 from data_pipelines.source import Source, open_split
 from restyle_jax import checkpoints
-from restyle_jax.checkpoints.feature_networks import load_features
-from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
+from restyle_jax.checkpoints.feature_networks import load_features, origin
 from restyle_jax.checkpoints.networks import INCEPTION, load_lpips
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
@@ -98,7 +96,7 @@ def evaluate_generator(
     with OutputFolder.claim(output, "eval-generator") as folder:
         network = load_features(options.features) if options.features else None
         lpips = load_lpips("vgg", options.lpips_trunk_weights, options.lpips_linear_weights) if options.ppl else None
-        features = _origin(network, options.features) if network and options.features else None
+        features = origin(network, options.features) if network and options.features else None
         identity = {
             **options.description(),
             "checkpoint": fingerprint(options.checkpoint),
@@ -279,16 +277,6 @@ def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
     for chunk in chunks:
         bar.update(len(chunk))
         yield chunk
-
-
-def _origin(network: FeatureNetwork, path: Path) -> dict[str, str]:
-    """What the features are: numbers of other networks, or of other weights, do not compare."""
-    digest = hashlib.sha256()
-    for part in (path / CONFIG, path / WEIGHTS) if path.is_dir() else (path,):
-        with part.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    return {"name": network.name, "file": str(path), "sha256": digest.hexdigest()}
 
 
 def _sample_sheet(generator: Generator, w_avg: jax.Array, options: GeneratorEvalOptions) -> np.ndarray:

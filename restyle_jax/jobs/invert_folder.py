@@ -59,7 +59,9 @@ def invert_folder(
         records = None if options.overwrite else Records(folder)
         if records is not None:
             folder.expect(identity)
-            _refuse_changed(photos, records, output)
+            done = {photo.name: photo for photo in photos if photo.name in records.inverted}
+            inverted = records.inverted
+            folder.refuse_changed(done, lambda name: _has_changed(done[name], inverted[name]))
             _refuse_renamed(photos, records, output)
         todo = [photo for photo in photos if records is None or photo.name not in records.inverted]
         if records is not None and not todo and is_complete(folder, records):
@@ -84,23 +86,11 @@ def invert_folder(
         return Outcome(len(records.inverted) - before, before, skipped, records.diverged)
 
 
-def _refuse_changed(photos: Sequence[Photo], records: Records, output: Path) -> None:
-    """Raise OutputError if finished results belong to photos of the same name but other content."""
-    changed = []
-    for photo in photos:
-        known = records.inverted.get(photo.name)
-        if known is not None:
-            # What is gone, or cannot be read any more, has not become another photo.
-            with suppress(OSError, ImageError):
-                stat = photo.path.stat()
-                touched = (stat.st_size, stat.st_mtime_ns) != (known.size, known.modified)
-                if touched and file_checksum(photo.path) != known.checksum:
-                    changed.append(photo.name)
-    if changed:
-        raise OutputError(
-            f"{output}: holds results of other photos with the same names ({len(changed)}, such as {changed[0]}). Choose "
-            "another --output, or add --overwrite to replace the results."
-        )
+def _has_changed(photo: Photo, known: Inverted) -> bool:
+    """Whether the file has other content than the photo of its name that was inverted."""
+    stat = photo.path.stat()
+    touched = (stat.st_size, stat.st_mtime_ns) != (known.size, known.modified)
+    return touched and file_checksum(photo.path) != known.checksum
 
 
 def _refuse_renamed(photos: Sequence[Photo], records: Records, output: Path) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from restyle_jax import checkpoints
-from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
+from restyle_jax.checkpoints.native import files_of
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.outputs import Setting
 from restyle_jax.model import Model
@@ -58,14 +58,11 @@ def fingerprint(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        parts = [path]
-        if path.is_dir():
-            parts = [part for part in (path / CONFIG, path / WEIGHTS) if part.exists()]
-            if not parts:
-                parts = sorted(part for part in path.rglob("*") if part.is_file())
-                digest.update(
-                    "\0".join(str(part.relative_to(path)) for part in parts).encode("utf-8", "surrogateescape")
-                )
+        parts = files_of(path)
+        if not parts:
+            parts = sorted(part for part in path.rglob("*") if part.is_file())
+            names = "\0".join(str(part.relative_to(path)) for part in parts)
+            digest.update(names.encode("utf-8", "surrogateescape"))
         for part in parts:
             size = part.stat().st_size
             digest.update(str(size).encode())

@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from data_pipelines.folder import ImageError
 
 WORK_FOLDER = ".restyle"
 PNG_COMPRESSION = 3  # 12 % larger than Pillow's default 6 and nearly three times as fast to write
@@ -71,6 +73,23 @@ class OutputFolder:
                     f"{path}: --input lies inside --output {self.root}, whose results may be replaced. Nothing was changed. "
                     "Choose another --output."
                 )
+
+    def refuse_changed(self, done: Iterable[str], changed: Callable[[str], bool]) -> None:
+        """Raise OutputError if finished results belong to photos of the same name but other content.
+
+        done: names of photos that are finished. changed: whether what is under a name now is another photo; what is gone, or cannot
+        be read any more (OSError, ImageError), is none.
+        """
+        found = []
+        for name in done:
+            with suppress(OSError, ImageError):
+                if changed(name):
+                    found.append(name)
+        if found:
+            raise OutputError(
+                f"{self.root}: holds results of other photos with the same names ({len(found)}, such as {found[0]}). Choose "
+                "another --output, or add --overwrite to replace the results."
+            )
 
     def too_long(self, target: Path) -> bool:
         """Whether the system takes no file of this path in the folder."""

@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 import restyle_jax
-from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
+from restyle_jax.checkpoints.config_file import CONFIG
+from restyle_jax.checkpoints.native import WEIGHTS
 from restyle_jax.train import distributed
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.sharding import is_key

@@ -8,8 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import restyle_jax as rs
+from restyle_jax.checkpoints.config_file import CONFIG
 from restyle_jax.checkpoints.half import store_half
-from restyle_jax.checkpoints.native import CONFIG, WEIGHTS
+from restyle_jax.checkpoints.native import WEIGHTS
 from restyle_jax.convert.errors import CheckpointError
 from tests import tiny
 

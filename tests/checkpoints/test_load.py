@@ -96,17 +96,11 @@ def test_latent_avg_in_the_state_dict(file: Path, beside: dict[str, None]):
     assert rs.inspect(file)["latent_avg"] == list(average.shape)
 
 
-@pytest.mark.parametrize("bare", [False, True])
-def test_latent_avg_as_a_list(file: Path, bare: bool):
-    state, average = official.generator(resolution=8, narrow=32), np.arange(16, dtype=np.float32)
-    tree = state if bare else {"g_ema": state}
-    w_avg = load(file, {**tree, "latent_avg": average.tolist()}).require_generator()[1]
-    np.testing.assert_array_equal(w_avg, np.tile(average, (4, 1)))
-    with pytest.raises(rs.CheckpointError, match=r"latent_avg of shape \(3,\)"):
-        load(file, {**tree, "latent_avg": [1, 2, 3]})
-    for odd, kind in (("x", "str"), ([[1], [1, 2]], "list"), (["a"], "list"), (3, "int"), ({}, "dict")):
-        with pytest.raises(rs.CheckpointError, match=rf"a latent_avg that is no array \(a {kind}\)"):
-            load(file, {**tree, "latent_avg": odd})
+@pytest.mark.parametrize("odd", ["x", [1.0] * 16, 3, {}])
+def test_latent_avg_that_is_no_array(file: Path, odd: Any):
+    tree = {"g_ema": official.generator(resolution=8, narrow=32), "latent_avg": odd}
+    with pytest.raises(rs.CheckpointError, match=rf"a latent_avg that is no array \(a {type(odd).__name__}\)"):
+        load(file, tree)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
