@@ -50,6 +50,9 @@ def test_our_format_keeps_everything(tmp_path: Path):
     found = files.read_directions(tmp_path / "new" / "four.npz")
     assert all(map(same, found, directions)) and len(found) == 4
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["four.npz"]
+    longest = tmp_path / f"{'d' * 251}.npz"
+    files.write_directions(directions, longest)
+    assert all(map(same, files.read_directions(longest), directions))
 
 
 def test_directions_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
