@@ -283,7 +283,8 @@ def _write(path: str | os.PathLike[str], endings: tuple[str, ...] | None, write:
         raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected {' or '.join(endings)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restyle-") as scratch:  # short: path may be as long as can be
+        # Its name is short, because that of the file may be as long as can be.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restyle-") as scratch:
             fresh = Path(scratch) / "new"
             with fresh.open("xb") as file:
                 write(file)
