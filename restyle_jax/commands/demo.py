@@ -15,11 +15,11 @@ Writes DIR/index.html, one file with all pictures inside, which needs no network
   truncation and style mixing of random pictures; edits; a morph between two inversions.
 
 Without --checkpoint it shows what the models do that are part of this software: they invert
-drawn faces, turn heads and darken hair, edit labels such as glasses, and take the colour of hair
-from another picture. Without --input it inverts drawn faces, too; a checkpoint for photos
-needs photos. Other checkpoints are edited along --direction, or else along the principal
-components of random codes. For a checkpoint without encoder what needs inversions is left out.
-An earlier page in DIR is replaced.
+drawn faces, come closer to them by optimisation, turn heads and darken hair, edit labels such
+as glasses, and take the colour of hair from another picture. Without --input it inverts drawn
+faces, too; a checkpoint for photos needs photos. Other checkpoints are edited along --direction,
+or else along the principal components of random codes. For a checkpoint without encoder what
+needs inversions is left out. An earlier page in DIR is replaced.
 
 With --serve there is a page to try things on instead, until Ctrl-C: choose or upload a picture,
 a model and a number of steps, and edit the result with sliders. It prints its address, which
@@ -37,7 +37,7 @@ examples:
 # What is shown where nothing is given; the first is the page's, since classifier and editor read its codes, and all are served.
 SHIPPED = ("avatars64/restyle-e4e", "avatars64/restyle-psp", "avatars64/psp")
 SHIPPED_CLASSIFIER = "avatars64/classifier"
-SHIPPED_LABELS = ("skin_tone", "glasses_tinted", "hair_style_long")  # what the generator draws clearly
+SHIPPED_LABELS = ("skin_tone", "glasses_tinted", "mouth_open")  # what the generator draws clearly
 SHIPPED_EDITOR = "avatars64/editor-hair"
 SHIPPED_DIRECTIONS = ("avatars64/yaw", "avatars64/black-hair")
 
@@ -48,6 +48,7 @@ def add_demo(commands: Any) -> None:
     demo.add_argument(
         "--checkpoint",
         nargs="+",
+SHIPPED_PERCEPTUAL = "avatars64/perceptual"
         default=[],
         type=Path,
         metavar="CKPT",
@@ -119,6 +120,7 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 def _serve(parsed: argparse.Namespace) -> int:
     from restyle_jax.demo.serve import ServeError, serve
+        perceptual=zoo.resolve(SHIPPED_PERCEPTUAL) if shipped else None,
 
     if parsed.steps > MOST_STEPS:
         return failed(f"--steps is {parsed.steps}, expected at most {MOST_STEPS} with --serve")

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from restyle_jax import zoo
+from restyle_jax.checkpoints.auxiliary import load_own_perceptual
 from restyle_jax.demo import sections
 from restyle_jax.demo.material import CODES, FRESH, Tools, edits, label_edits, loaded, pictures
 from restyle_jax.demo.page import Section, document, table
@@ -27,8 +28,8 @@ PAGE = "index.html"
 @dataclass(frozen=True)
 class DemoOptions:
     """What to show. inputs: photos and folders of photos, none for drawn avatars; directions: files of directions, none for
-    principal components; labels, editor: edits by a label and a network for edits by reference, whose parts the page has only
-    where they are given. `batch_size` changes the speed only."""
+    principal components; labels, editor, perceptual: edits by a label, a network for edits by reference, and one that compares
+    pictures, for optimisation; the page has their parts only where they are given. `batch_size` changes the speed only."""
 
     checkpoint: Path
     inputs: Sequence[Path] = ()
@@ -36,6 +37,7 @@ class DemoOptions:
     directions: Sequence[Path] = ()
     labels: Sequence[Towards] = ()
     editor: Path | None = None
+    perceptual: Path | None = None
     batch_size: int = 4
     dtype: str = "float32"
 
@@ -63,6 +65,7 @@ def make_demo(output: Path, options: DemoOptions, say: Callable[[str], None] = t
                 edits(options.directions, options.checkpoint, model, options.batch_size),
                 label_edits(options.labels, options.checkpoint, model, options.batch_size),
                 editor_for(options.editor, model) if options.editor else None,
+                load_own_perceptual(options.perceptual) if options.perceptual else None,
             )
         total = _count(names, tools, options, model)
         with tqdm(total=total, unit="picture", desc="Making the demo", dynamic_ncols=True) as bar:
@@ -90,7 +93,7 @@ DIRECTIONS = (
     "A direction is a step in the space of codes that changes the same thing in every picture. Each row adds a direction to the "
     "code of one picture, with the strengths that are written below."
 )
-ORDER = "What cannot be reconstructed cannot be edited well: here and below, the pictures of smallest error come first."
+ORDER = "What an encoder misses cannot be edited well: here and below, pictures of smallest error after its last step come first."
 LABELS = (
     "A direction is the same for all pictures. Here every picture gets one of its own: a classifier, a network that reads off a "
     "code what is in its picture, says which way from this very code the label of the row becomes likelier. Strengths above 0 lead "
@@ -107,7 +110,7 @@ FOUND = (
 def _count(names: Sequence[str], tools: Tools, options: DemoOptions, model: Model) -> int:
     """How many pictures will be made."""
     people = len(names) or len(sections.SEEDS)
-    inverted = len(names) * model.passes(options.steps) if names else 0
+    inverted = len(names) * (model.passes(options.steps) + (tools.distance is not None)) if names else 0
     edited = (len(tools.along) + len(tools.towards)) * min(sections.EDITED, people) * sections.STRENGTHS
     mixed = sections.by_reference(people) if tools.editor else 0
     return inverted + sections.OTHER_PICTURES + edited + mixed
@@ -126,6 +129,9 @@ def _parts(
         inverted = studio.invert(names, inputs, options.steps)
         parts += [sections.steps(inverted), sections.change(inverted), sections.error(inverted)]
         best_first = np.argsort(inverted.errors[:, -1], kind="stable")
+        if tools.distance:
+            inverted = studio.optimise(inverted, tools.distance)
+            parts.append(sections.optimisation(inverted))
         names, latents = [names[i] for i in best_first], inverted.latents[best_first]
         order = [ORDER] if len(names) > 1 else []
     else:
@@ -159,6 +165,7 @@ def _about(model: Model, options: DemoOptions, watch: Stopwatch, seconds: float)
         or f"principal components of {CODES - FRESH} random codes",
         **({"classifier of labels": zoo.label(options.labels[0].classifier)} if options.labels else {}),
         **({"editor by reference": zoo.label(options.editor)} if options.editor else {}),
+        **({"perceptual distance": zoo.label(options.perceptual)} if options.perceptual else {}),
         "number format": options.dtype,
     }
     machine = {**environment.versions(), **environment.device()}

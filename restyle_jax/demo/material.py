@@ -19,6 +19,7 @@ from restyle_jax.jobs.edit_options import Along, EditOptions, Towards
 from restyle_jax.jobs.edits import Edit, Way, edit_of
 from restyle_jax.model import Model, synthesise
 from restyle_jax.nets.edit_transformer import EditTransformer
+from restyle_jax.nets.small_perceptual import PerceptualNetwork
 from restyle_jax.ops.images import resize, to_float
 
 PICTURES = 8  # at most
@@ -29,12 +30,13 @@ LABEL_REACH = 0.6  # the same of edits towards a label, in radii of W
 
 @dataclass(frozen=True)
 class Tools:
-    """What the page edits with. along, towards: edits along directions and towards labels, each with its largest strength; editor:
-    for edits by reference, if there is one."""
+    """What the page works with. along, towards: edits along directions and towards labels, each with its largest strength; editor:
+    for edits by reference, and distance: for optimisation, if there is one."""
 
     along: Sequence[tuple[Edit, float]]
     towards: Sequence[tuple[Edit, float]]
     editor: EditTransformer | None
+    distance: PerceptualNetwork | None
 
 
 def loaded(checkpoint: Path, dtype: str, *, inverting: bool) -> Model:

@@ -14,9 +14,10 @@ from tqdm import tqdm
 import restyle_jax as rs
 from restyle_jax import model as models
 from restyle_jax.checkpoints import save_classifier, save_editor
+from restyle_jax.checkpoints.auxiliary import save_perceptual
 from restyle_jax.cli import main
 from restyle_jax.demo.demo import DemoOptions, make_demo
-from restyle_jax.demo.studio import Stopwatch, Studio
+from restyle_jax.demo.studio import ITERATIONS, LEARNING_RATE, Stopwatch, Studio
 from restyle_jax.edit.direction import Direction, apply
 from restyle_jax.edit.files import write_directions
 from restyle_jax.jobs.edit_options import Towards
@@ -25,7 +26,9 @@ from restyle_jax.model import Model
 from restyle_jax.nets import drawing, stylegan
 from restyle_jax.nets.edit_transformer import EditTransformer, EditTransformerConfig
 from restyle_jax.nets.latent_classifier import LatentClassifier, LatentClassifierConfig
+from restyle_jax.nets.small_perceptual import PerceptualConfig, PerceptualNetwork
 from restyle_jax.ops.images import to_bytes, to_float
+from restyle_jax.optimise import optimise
 from tests import networks, tiny
 from tests.demo.pages import Page
 
@@ -137,6 +140,34 @@ def test_avatars_and_components_where_nothing_is_given(tmp_path: Path, networks_
     own, *others = np.split(np.stack(page.pictures("references"))[3:].reshape(4, 4, 12, 16, 3), 4, 1)
     np.testing.assert_array_equal(own[:2, 0], every[0, :, 2])
     assert all((made != own).any(axis=(1, 2, 3, 4)).all() for made in others)
+
+
+def test_edits_begin_where_optimisation_ends(tmp_path: Path, photos: Path, direction: Path):
+    distance = networks.random(PerceptualNetwork, PerceptualConfig(tiny.SIZE, (8, 16)))
+    save_perceptual(distance, {}, tmp_path / "perceptual")
+    options = DemoOptions(
+        tiny.checkpoint(), [photos], steps=2, directions=[direction], perceptual=tmp_path / "perceptual"
+    )
+    page = Page(make_demo(tmp_path / "out", options).read_text())
+    assert page.parts == [*INVERTED, "optimisation", *OTHERS] and str(tmp_path / "perceptual") in page.text["about"]
+
+    model = rs.load(tiny.checkpoint())
+    x = to_float(np.stack([np.asarray(Image.open(photos / name)) for name in ("<i>.png", "a & b.png")]))
+    inversion = rs.invert(model, x, 2, resize_outputs=True)
+    start = inversion.latents[-1]
+    done = optimise(model, x, [ITERATIONS], start=start, distance=distance, learning_rate=LEARNING_RATE)
+    l2 = np.square(done.images[0] - x).mean(axis=(1, 2, 3))
+    steps = np.stack(page.pictures("steps")).reshape(2, 4, tiny.SIZE, tiny.SIZE, 3)
+    shown = np.stack(page.pictures("optimisation")).reshape(2, 3, tiny.SIZE, tiny.SIZE, 3)
+    np.testing.assert_array_equal(shown[:, :2], steps[:, [0, -1]])
+    assert np.abs(shown[:, 2].astype(int) - to_bytes(done.images[0])).max() <= 1
+    found = np.array(re.findall(r"L2 (\d+\.\d+)", page.text["optimisation"]), float).reshape(2, 2)
+    np.testing.assert_allclose(found[:, 1], l2, atol=2e-4)
+    assert f"is {l2.mean():.4f} instead of {found[:, 0].mean():.4f}" in page.text["optimisation"]
+    edited = np.stack(page.pictures("edits")).reshape(2, 5, 16, 16, 3)
+    order = np.argsort(np.square(np.asarray(inversion.images[-1]) - x).mean(axis=(1, 2, 3)))
+    unchanged = to_bytes(models.synthesise(model, done.latents[0, order]))
+    assert np.abs(edited[:, 2].astype(int) - unchanged).max() <= 1
 
 
 def test_a_single_pass_encoder_and_a_single_photo(tmp_path: Path, photos: Path):
