@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int) -> None:
         """Removes what an earlier process left unfinished."""
         self.directory = directory
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every stage of every save
+        logging.getLogger("absl").setLevel(
+            logging.CRITICAL
+        )  # Orbax tells every stage of every save, and failures twice
         self._keep = _Keep(max(keep, 1))
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self._keep,
@@ -61,7 +64,7 @@ class Checkpoints:
         """Start writing. best: the step whose checkpoint is never removed.
 
         Returns as soon as the arrays are on the host. Raises TrainingError if the state is not finite (an earlier good
-        checkpoint is worth more), or if an earlier save failed.
+        checkpoint is worth more), if there is no room for it, or if an earlier save failed.
         """
         if step in self.steps():
             return
@@ -74,8 +77,15 @@ class Checkpoints:
                 f"after step {step} these arrays are not finite: {_some(broken)}. Nothing was saved for this step; "
                 f"{self.kept()}."
             )
+        arrays = _without_keys(state)
+        needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)), shutil.disk_usage(self.directory).free
+        if distributed.any_process(free < needed):  # before Orbax's threads fail, each with a traceback
+            raise TrainingError(
+                f"{self.directory}: a checkpoint cannot be written (it needs {needed:,} bytes, {free:,} are free). Make room, then "
+                f"run the same command again; {self.kept()}."
+            )
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(_without_keys(state)),
+            state=ocp.args.StandardSave(arrays),
             record=ocp.args.JsonSave({**record, "sums": [int(value) for value in sums]}),
         )
         self._writing(functools.partial(self._manager.save, step, args=items))
@@ -237,8 +247,9 @@ def _move(folder: Path, aside: Path) -> None:
 
 
 def _short(error: Exception) -> str:
-    """One line for an exception of any kind; the libraries append pages to some."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    """One line for an exception of any kind; the libraries make pages of some, whose end says why."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return line if len(line) <= 300 else f"{line[:150]} ... {line[-150:]}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,10 +2,12 @@
 
 import ctypes
 import functools
+import json
 import os
 import re
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -112,6 +114,19 @@ def together(action: Callable[[], None]) -> None:
             failure = error
     if any_process(failure is not None):
         raise failure or TrainingError("process 0 could not go on; its own message says why.")
+
+
+def gathered(record: Any) -> list[Any]:
+    """What each process calls `record`, as JSON, in the order of their numbers; every process has to call this."""
+    text = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    lengths = multihost_utils.process_allgather(np.array(text.size))
+    padded = np.pad(text, (0, int(lengths.max()) - text.size))
+    rows = multihost_utils.process_allgather(padded)
+    rows, lengths = (
+        rows.reshape(-1, padded.size),
+        lengths.reshape(-1),
+    )  # one process gets its own back, without that axis
+    return [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
 
 
 def any_process(flag: bool) -> bool:

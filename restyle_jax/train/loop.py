@@ -20,7 +20,7 @@ from restyle_jax.train.programs import Programs, Progress, compile_programs, sta
 from restyle_jax.train.signals import StopRequests
 from restyle_jax.train.task import State, Task
 from restyle_jax.train.trainer import Arrays, Outcome, TestBatches, Trainer, TrainingBatches
-from restyle_jax.train.workdir import check_same, defaults, identity, locked, refuse_foreign, replace_text
+from restyle_jax.train.workdir import check_alike, check_same, defaults, identity, locked, refuse_foreign, replace_text
 
 
 def fit(
@@ -48,14 +48,16 @@ def fit(
     dry_run: print the plan and stop, before anything is written. resume: "never" refuses a folder with checkpoints.
 
     Raises:
-      TrainingError: a batch that the devices cannot share, another run in the folder or one of another configuration, files there
-        that are not of a run, a loss or state that is not finite, something that cannot be written. Earlier checkpoints stay
-        intact.
+      TrainingError: a batch that the devices cannot share, processes that were not started alike, another run in the folder or one
+        of another configuration, files there that are not of a run, a loss or state that is not finite, something that cannot
+        be written. Earlier checkpoints stay intact.
     """
     mesh = sharding.data_mesh()
     sharding.check_batch_size("batch_size", run.batch_size, mesh)
     if open_test:
         sharding.check_batch_size("test_batch_size", run.test_batch_size, mesh)
+    own = identity(config, task.frozen, fingerprint, task.scorer, test_fingerprint)
+    check_alike(own, resume)
     tell = say if distributed.is_first() else _ignore
     target = state_target(task, mesh, run.seed)
     if dry_run:
@@ -72,7 +74,6 @@ def fit(
             raise TrainingError(
                 f"{workdir}: holds an earlier run. Choose another --workdir, or --resume auto to continue it."
             )
-        own = identity(config, task.frozen, fingerprint, task.scorer, test_fingerprint)
         usual = defaults(config)
         found = checkpoints.restore_latest(target, lambda saved: check_same(saved, own, usual, workdir, tell), tell)
         state, record = found or (None, {"step": 0, "batches": 0, "best": None, "averages": None, "evaluated": True})

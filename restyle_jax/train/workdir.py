@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ FREE = frozenset(
     )
 )
 """Fields that may change when a run is continued. Paths may change too: what they hold is compared instead."""
+
+_OF_A_HOST = frozenset(("workers",))
+"""Fields that may differ among the processes of a run."""
 
 IDENTITY = frozenset(("config", "frozen", "data", "versions"))
 """What `identity` has said in every version."""
@@ -158,21 +161,9 @@ def check_same(
 
     defaults: what an earlier version did where it had no such field yet.
     """
-    differences = []
-    old, new = saved["config"], current["config"]
-    for name in sorted((old.keys() | new.keys()) - FREE):
-        before, now = old.get(name, defaults.get(name, "(unknown then)")), new.get(name, "(unknown now)")
-        if before != now and not (_is_path(before) and _is_path(now)):
-            differences.append(f"{name}: {_shown(before)} in the folder, {_shown(now)} now")
-    if saved["frozen"] != current["frozen"]:
-        differences.append("the weights of the frozen networks (generator, networks of the losses) are not the same")
-    if saved.get("scorer", current["scorer"]) != current["scorer"]:  # an earlier version did not record it
-        differences.append("the weights of the network that scores (features) are not the same")
-    if saved["data"] != current["data"]:
-        differences.append(f"training data: {saved['data']} in the folder, {current['data']} now")
-    if saved.get("test_data", current["test_data"]) != current["test_data"]:  # an earlier version did not record it
-        differences.append(f"test data: {saved['test_data']} in the folder, {current['test_data']} now")
-    if differences:
+    earlier = {"scorer": current["scorer"], "test_data": current["test_data"]}  # some versions did not record them
+    saved = {**earlier, **saved, "config": {**defaults, **saved["config"]}}
+    if differences := _differences(saved, current, FREE, "in the folder", "now"):
         raise TrainingError(
             f"{workdir}: holds a run with another configuration:\n  "
             + "\n  ".join(differences)
@@ -185,6 +176,49 @@ def check_same(
             say(
                 f"{name} was {version}, now it is {current['versions'].get(name)}: results may differ in their last digits"
             )
+
+
+def check_alike(own: Mapping[str, Any], resume: str) -> None:
+    """Raises TrainingError, in every process, that lists how the processes of a run differ from the first one.
+
+    own: what `identity` says in this process, which every process has to ask. resume: as `loop.fit` has it.
+    """
+    first, *others = distributed.gathered({**own, "config": {**own["config"], "resume": resume}})
+    for number, other in enumerate(others, 1):
+        places = "in process 0", f"in process {number}"
+        found = _differences(first, other, _OF_A_HOST, *places)
+        found += [
+            f"{name}: {version} {places[0]}, {other['versions'][name]} {places[1]}"
+            for name, version in first["versions"].items()
+            if other["versions"][name] != version
+        ]
+        if found:
+            raise TrainingError(
+                "the processes of this run do not agree:\n  "
+                + "\n  ".join(found)
+                + "\nStart the same command on all hosts, with the same versions and the same data; where files lie may differ. "
+                "Nothing was changed."
+            )
+
+
+def _differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], ignored: Collection[str], here: str, there: str
+) -> list[str]:
+    """Sentences that say what two results of `identity` do not have in common, but for `ignored` fields, paths and versions."""
+    old, new = one["config"], other["config"]
+    found = []
+    for name in sorted((old.keys() | new.keys()).difference(ignored)):
+        before, now = (_shown(config[name]) if name in config else "(unknown)" for config in (old, new))
+        if before != now and not (_is_path(old.get(name)) and _is_path(new.get(name))):
+            found.append(f"{name}: {before} {here}, {now} {there}")
+    if one["frozen"] != other["frozen"]:
+        found.append("what stays as it is in training (generator, networks of the losses, labels) is not the same")
+    if one["scorer"] != other["scorer"]:
+        found.append("the weights of the network that scores (features) are not the same")
+    for key, what in (("data", "training data"), ("test_data", "test data")):
+        if one[key] != other[key]:
+            found.append(f"{what}: {one[key]} {here}, {other[key]} {there}")
+    return found
 
 
 def _plain(value: Any) -> Any:

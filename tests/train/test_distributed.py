@@ -110,6 +110,32 @@ def test_two_processes(tmp_path: Path, one: Path):
     assert_close(one, folder, 12)
 
 
+def test_processes_that_do_not_agree(tmp_path: Path):
+    """Each says how the others differ from the first one, before anything is made."""
+    folder, where = tmp_path / "two", f"localhost:{portpicker.pick_unused_port()},2,"
+    runs_of_each: list[dict[str, Any]] = [
+        {"config": CONFIG | {"workers": 1}},
+        {
+            "config": CONFIG | {"workers": 2, "learning_rate": 0.1, "max_steps": 6},
+            "fingerprint": "25 pictures",
+            "resume": "never",
+        },
+    ]
+    both = [runs.start({"workdir": folder, **run}, distributed=f"{where}{i}") for i, run in enumerate(runs_of_each)]
+    for status, out, error in map(runs.finish, both):
+        assert status == 1 and "Traceback" not in error
+        assert (
+            "error: the processes of this run do not agree:\n"
+            "  learning_rate: 0.02 in process 0, 0.1 in process 1\n"
+            "  max_steps: 12 in process 0, 6 in process 1\n"
+            '  resume: "auto" in process 0, "never" in process 1\n'
+            "  training data: 24 pictures in process 0, 25 pictures in process 1\n"
+            "Start the same command on all hosts"
+        ) in error, error
+        assert "step" not in out
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     "where",
     ["", "host", "host:1,2", "host:1,2,2", "host:a,2,0", "host:0,2,0", "host:65536,2,0", f"host:{'1' * 5000},2,0"],

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -205,7 +206,7 @@ def test_a_run_with_other_options(copy: Path, tmp_path: Path):
     elsewhere = dataclasses.replace(toy.task(CONFIG), frozen={**same, "derived": np.ones(3, np.float32)})
     assert toy.train(CONFIG, copy, task=elsewhere).step == 7
     changed = dataclasses.replace(toy.task(CONFIG), frozen={"gain": np.zeros(3, np.float32)})
-    with pytest.raises(TrainingError, match="weights of the frozen networks"):
+    with pytest.raises(TrainingError, match=r"stays as it is in training \(generator, .* labels\)"):
         toy.train(CONFIG, copy, task=changed)
     with pytest.raises(TrainingError, match="holds an earlier run"):
         toy.train(CONFIG, copy, resume="never")
@@ -392,6 +393,16 @@ def test_a_full_disk(copy: Path, done: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     runs.assert_same(runs.arrays(folder, 2), before)
     assert toy.train(config, folder).step == 7
+
+
+def test_too_little_room(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is counted before anything is written."""
+    free = shutil.disk_usage(copy)._replace(free=1000)
+    with monkeypatch.context() as context, pytest.raises(TrainingError) as failure:
+        context.setattr(shutil, "disk_usage", lambda _: free)
+        toy.train(dataclasses.replace(CONFIG, max_steps=9), copy)
+    assert re.search(r"needs [\d,]+ bytes, 1,000 are free.*the checkpoint of step 7 is kept", str(failure.value))
+    assert toy.train(dataclasses.replace(CONFIG, max_steps=9), copy).step == 9
 
 
 def test_equal_entries_of_a_batch_are_placed_once():
