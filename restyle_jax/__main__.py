@@ -1,7 +1,5 @@
 """`python -m restyle_jax` is the `restyle` command."""
 
-import sys
+from restyle_jax.cli import command
 
-from restyle_jax.cli import main
-
-sys.exit(main())
+command()

@@ -1,10 +1,14 @@
 """The `restyle` command. JAX is imported only by the commands that compute, so that help and `inspect` start at once."""
 
+import gc
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 
 from data_pipelines.folder import ImageError
 from restyle_jax.commands.arguments import Parser, failed, say
@@ -22,12 +26,32 @@ from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.train.errors import TrainingError
 
+INTERRUPTED = 130
 USER_ERRORS = (CheckpointError, TrainingError, ImageError, OutputError, OSError)
+
+
+def command() -> None:
+    """`main` as a process of its own, which ends with its status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored
+        signal.signal(signal.SIGINT, _interrupt)
+    status = main()
+    if status == INTERRUPTED:
+        os._exit(status)  # XLA may be compiling in other threads, which crash if Python takes itself apart
+    sys.exit(status)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but a moment later where Python would ignore it: in a callback of the garbage collector, such as
+    JAX's, in which signals that come during a collection are handled."""
+    if frame and frame.f_code in [getattr(callback, "__code__", None) for callback in gc.callbacks]:
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+    else:
+        raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 failed or incomplete, 130 interrupted, 141 nobody reads what is printed,
-    143 ended by SIGTERM after saving (2: wrong usage, exits)."""
+    143 ended by SIGTERM after saving or clearing away (2: wrong usage, exits)."""
     _prepare_streams()
     try:
         try:
@@ -53,8 +77,8 @@ def _prepare_streams() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsed = _parser().parse_args(arguments)
     try:
+        parsed = _parser().parse_args(arguments)
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             # Pillow warns about odd tags and large photos, which are read all the same.
@@ -68,7 +92,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(
             "restyle: interrupted; what is finished is kept, and the same command may be given again.", file=sys.stderr
         )
-        return 130
+        return INTERRUPTED
     except Exception as error:
         if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
             return failed(
@@ -91,8 +115,8 @@ def _message(error: Exception) -> str:
 def _parser() -> Parser:
     parser = Parser(
         prog="restyle",
-        description="Invert photos into StyleGAN's latent space with ReStyle, pSp and e4e, edit them there, and train such "
-        "encoders, on CPU, GPU or TPU.",
+        description="Invert photos into StyleGAN's latent space with ReStyle, pSp, e4e and the Style Transformer, edit them "
+        "there, and train such encoders, on CPU, GPU or TPU.",
         epilog="`restyle <command> --help` explains a command.",
     )
     commands = parser.add_subparsers(title="commands", metavar="<command>", required=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from PIL import Image
 
 from restyle_jax.cli import main
 from restyle_jax.commands.arguments import compilation_cache
+from restyle_jax.edit.direction import Direction
+from restyle_jax.edit.files import write_directions
 from tests import official, tiny
 
 
@@ -44,12 +47,12 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def start(cache: Path, *arguments: object, limit: int | None = None) -> subprocess.Popen[str]:
+def start(cache: Path, *arguments: object, limit: int | None = None, **environment: str) -> subprocess.Popen[str]:
     """A running `restyle`; no file of it may grow beyond `limit` bytes."""
     program = ["-m", "restyle_jax"] if limit is None else ["-c", LIMITED, str(limit)]
     return subprocess.Popen(
         [sys.executable, *program, *map(str, arguments)],
-        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -134,6 +137,13 @@ def test_help_starts_without_jax() -> None:
     assert done.returncode == 0 and "latents.npz" in done.stdout
 
 
+@pytest.mark.parametrize("command", [[], ["invert"], ["edit"], ["eval"]])
+def test_help_names_every_kind_of_encoder(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    assert re.search(r"ReStyle, pSp, e4e (and the|or) Style Transformer", " ".join(capsys.readouterr().out.split()))
+
+
 def test_user_errors_are_one_message(tmp_path: Path, cache: Path, photos: Path) -> None:
     text = tmp_path / "model.pt"
     text.write_text("not a checkpoint")
@@ -166,6 +176,15 @@ def test_user_errors_are_one_message(tmp_path: Path, cache: Path, photos: Path) 
             ["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0", "--truncation-psi", "inf"],
             "a finite number",
         ),
+        (
+            ["invert", "--checkpoint", "a", "--input", "", "--output", "c"],
+            "argument --input: is empty, expected a path",
+        ),
+        (["generate", "--checkpoint", "a", "--output", "", "--seeds", "0"], "argument --output: is empty"),
+        (["edit", "--checkpoint", "", "--input", "b", "--output", "c"], "argument --checkpoint: is empty"),
+        (["eval", "--checkpoint", "a", "--data", "", "--output", "c"], "argument --data: is empty"),
+        (["train", "a.py", "--workdir", ""], "argument --workdir: is empty"),
+        (["inspect", ""], "argument FILE: is empty"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "3-1"], "ascending range"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "1,,2"], "neither a seed nor a range"),
         (["generate", "--checkpoint", "a", "--output", "b", "--seeds", "0-99999999999"], "ascending range"),
@@ -206,6 +225,52 @@ def test_streams_that_are_closed_or_narrow(tmp_path: Path, cache: Path) -> None:
     for platform in ("nonsense", "cuda" if jax.default_backend() == "cpu" else "nonsense"):
         status, _, error = shell(generate, **strict, JAX_PLATFORMS=platform)
         assert status == 1 and f"JAX_PLATFORMS={platform}: JAX finds no such device".encode() in error
+
+
+IN_A_COLLECTION = """
+import gc, os, signal, sys, threading, time
+from restyle_jax.cli import command
+
+def interrupt(phase, info):  # as a signal that comes during a collection is handled in its callback
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler and not asked:
+        asked.append(phase)
+        os.kill(os.getpid(), signal.SIGINT)
+
+asked = []
+threading.Thread(target=time.sleep, args=(30,)).start()  # as XLA's, which compile on
+gc.callbacks.append(interrupt)
+command()
+"""
+
+
+def test_an_interrupt_always_ends_a_command(tmp_path: Path):
+    """Also in a callback of the garbage collector, whose exceptions Python ignores, and while other threads work."""
+    arguments = ["generate", "--checkpoint", tiny.checkpoint(), "--output", tmp_path / "out", "--seeds", "0-999999"]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_COLLECTION, *map(str, arguments)], capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 130 and done.stderr.startswith("restyle: interrupted"), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_beyond_the_encoding_of_the_system(tmp_path: Path, cache: Path) -> None:
+    photos, names = tmp_path / "photos", ["\u00fc.png", "\u65e5\u672c/1.png"]
+    for name in names:
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (9, 200, 30)).save(photos / name)
+    write_directions([Direction("smile", np.ones(tiny.STYLE_DIM), "W")], tmp_path / "smile.npz")
+    inverted, edited = tmp_path / "inverted", tmp_path / "edited"
+    edit = ["edit", "--checkpoint", tiny.checkpoint(), "--input", inverted / "latents.npz", "--output", edited]
+    for arguments in (invert(photos, inverted), [*edit, "--direction", tmp_path / "smile.npz", "--morph", "0,1"]):
+        environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        status, _, error = finish(start(cache, *arguments, **environment))
+        assert status == 0, error
+    for file in (*(inverted / "steps" / "5" / name for name in names), *(edited / "strips" / name for name in names)):
+        assert file.exists()
+    assert all((edited / "morphs" / name).with_suffix(".gif").exists() for name in names)
+    for folder in (inverted, edited):
+        report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        assert {name: image["file"] for name, image in report["images"].items()} == {name: name for name in names}
 
 
 def test_an_interrupted_command_promises_no_more_than_it_keeps(
