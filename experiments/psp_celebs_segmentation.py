@@ -10,7 +10,8 @@ Expected result: not published as numbers.
 Source of the settings: eladrich/pixel2style2pixel, README "Training pSp" and options/train_options.py.
 
 The data folder holds pairs: `train/source/NAME.png` and `train/target/NAME.jpg`, likewise in `test/`; make it with
-`restyle data prepare folder`. The sources are grey pictures whose values are the classes 0 ... 18.
+`restyle data prepare folder`. The sources are grey pictures whose values are the classes 0 ... 18. The official code resizes them
+bilinearly, which makes up labels along borders: `--label-resize bilinear` does so as well.
 """
 
 from pathlib import Path

@@ -10,7 +10,13 @@ Expected result: not published as numbers.
 Source of the settings: eladrich/pixel2style2pixel, README "Training pSp" and options/train_options.py.
 
 The data folder holds pairs: `train/source/NAME.png` and `train/target/NAME.jpg`, likewise in `test/`; make it with
-`restyle data prepare folder`.
+`restyle data prepare folder`. The pencil filter of the original makes sketches of photos:
+
+    from PIL import Image
+    from data_pipelines.sketches import pencil
+    pencil(Image.open("celeba_hq/NAME.jpg")).save("pairs/train/source/NAME.png")
+
+The original then sends them through a sketch-simplification network, which is not part of this software.
 """
 
 from pathlib import Path

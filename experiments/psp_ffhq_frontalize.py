@@ -5,7 +5,8 @@
 Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
 is not published.
 
-Expected result: not published as numbers.
+Expected result: not published as numbers. The test compares with the photo itself, which is not turned to the front, so that its
+losses are no measure of this task.
 
 Source of the settings: eladrich/pixel2style2pixel, README "Training pSp" and options/train_options.py.
 """

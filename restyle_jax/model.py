@@ -142,14 +142,13 @@ def invert(
     goes on from its code and image (section 5 of the paper); N is then the sum. One compilation serves every N up to
     `STEP_CAPACITY` at the same batch size.
 
-    Raises ValueError on a wrong shape or range, on steps that are no whole number of at least 1, on a model without encoder or
-    generator, and on two models whose codes or geometries differ.
+    Raises ValueError on a wrong shape, type or range, on steps that are no whole number of at least 1, on a model without
+    encoder or generator, on two models whose codes or geometries differ, and on a `bootstrap_from` that is not loaded.
     """
-    images = np.asarray(images, np.float32)
-    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
-        raise ValueError(f"images have shape {images.shape}, expected [B, H, W, 3] with at least one image")
-    if not (np.abs(images) <= 1 + 1e-3).all():
-        raise ValueError(f"images range from {images.min()} to {images.max()}, expected [-1, 1]: bytes / 127.5 - 1")
+    shape = np.shape(images)
+    if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
+        raise ValueError(f"images have shape {shape}, expected [B, H, W, 3] with at least one image")
+    images = image_ops.as_signed(images)
     steps, bootstrap_steps = _count("steps", steps), _count("bootstrap_steps", bootstrap_steps)
     geometry = model.geometry
     if images.shape[1:3] != (geometry.height, geometry.width):
@@ -158,6 +157,10 @@ def invert(
     if bootstrap_from is None:
         return _run(model, x, model.average, steps, resize_outputs)[0]
 
+    if not isinstance(bootstrap_from, Model):
+        raise ValueError(
+            f"bootstrap_from is {bootstrap_from!r}, expected a model: load it first, by `restyle_jax.load`"
+        )
     sizes = [m.require_generator()[1].shape for m in (bootstrap_from, model)]
     if sizes[0] != sizes[1] or bootstrap_from.geometry != geometry:
         raise ValueError(
@@ -169,14 +172,14 @@ def invert(
     return Inversion(*(jnp.concatenate(parts) for parts in zip(first, second, strict=True)))
 
 
-def _count(name: str, number: Any) -> int:
-    """A whole number of any type, at least 1."""
+def _count(name: str, number: Any, minimum: int = 1) -> int:
+    """A whole number of any type, at least `minimum`."""
     try:
         count = operator.index(number)
     except TypeError:
-        count = 0
-    if count < 1:
-        raise ValueError(f"{name} is {number}, expected a whole number of at least 1")
+        count = minimum - 1
+    if count < minimum:
+        raise ValueError(f"{name} is {number}, expected a whole number of at least {minimum}")
     return count
 
 
@@ -193,7 +196,7 @@ def sample(
     A seed means the z of `numpy.random.RandomState(seed)`, as in stylegan2-ada-pytorch's `generate.py`, so that the same
     seed shows the same picture there and here. `truncation_psi` pulls the first `truncation_cutoff` styles (all when None)
     towards w_avg; `label` is a class index, for conditional generators. Raises ValueError without a generator, without
-    seeds, or on a missing, superfluous or unknown label.
+    seeds, on a cutoff that is no whole number from 0, or on a missing, superfluous or unknown label.
     """
     generator, w_avg = model.require_generator()
     classes = generator.config.label_dim
@@ -202,9 +205,10 @@ def sample(
     if bool(classes) != (label is not None) or (label is not None and not 0 <= label < classes):
         needs = f"a label from 0 to {classes - 1}" if classes else "no label"
         raise ValueError(f"{model.name} needs {needs} (--class), got {label}")
+    cutoff = None if truncation_cutoff is None else _count("truncation_cutoff", truncation_cutoff, 0)
     z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in seeds]).astype(np.float32)
     labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), len(seeds), axis=0)
-    return _sample(*model.generator_parts, z, labels, w_avg, truncation_psi, truncation_cutoff)
+    return _sample(*model.generator_parts, z, labels, w_avg, truncation_psi, cutoff)
 
 
 def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) -> np.ndarray:
@@ -216,8 +220,12 @@ def synthesise(model: Model, w: jax.Array | np.ndarray, *, batch_size: int = 4) 
     size = _count("batch_size", batch_size)
     if not len(w):
         raise ValueError("no codes given; expected at least one, f32[B, K, w_dim]")
-    config = model.require_generator()[0].config
-    return in_batches(functools.partial(draw, config, *model.generator_parts), w, size)
+    generator, w_avg = model.require_generator()
+    if np.shape(w)[1:] != w_avg.shape:
+        raise ValueError(
+            f"codes have shape {np.shape(w)}, expected [B, {', '.join(map(str, w_avg.shape))}] for {model.name}"
+        )
+    return in_batches(functools.partial(draw, generator.config, *model.generator_parts), w, size)
 
 
 def generate(model: Model, seeds: Sequence[int], *, batch_size: int = 4, **options: Any) -> np.ndarray:

@@ -20,6 +20,7 @@ from restyle_jax.losses.reconstruction import l2
 from restyle_jax.model import Model
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.perceptual import PerceptualDistance
+from restyle_jax.ops.images import as_signed
 from restyle_jax.refine import Geometry
 
 CHUNK = 25
@@ -96,16 +97,15 @@ def optimise(
         learning_rate: of Adam, constant; the paper's 0.01 is meant for 5000 iterations.
         progress: called with the number of iterations made since the last call.
 
-    A picture's result does not depend on the others of its batch. Raises ValueError for a wrong shape or range, for iterations
-    that do not ascend or are negative, and on a model without generator.
+    A picture's result does not depend on the others of its batch. Raises ValueError for a wrong shape, type or range, for
+    iterations that do not ascend or are negative, and on a model without generator.
     """
     generator, w_avg = model.require_generator()
     geometry = model.geometry
-    x = np.asarray(images, np.float32)
-    if x.ndim != 4 or not len(x) or x.shape[1:] != (geometry.height, geometry.width, 3):
-        raise ValueError(f"images have shape {x.shape}, expected [B, {geometry.height}, {geometry.width}, 3]")
-    if not (np.abs(x) <= 1 + 1e-3).all():
-        raise ValueError(f"images range from {x.min()} to {x.max()}, expected [-1, 1]: bytes / 127.5 - 1")
+    shape = np.shape(images)
+    if len(shape) != 4 or not shape[0] or shape[1:] != (geometry.height, geometry.width, 3):
+        raise ValueError(f"images have shape {shape}, expected [B, {geometry.height}, {geometry.width}, 3]")
+    x = as_signed(images)
     counts = [int(count) for count in iterations]
     if not counts or counts[0] < 0 or any(b <= a for a, b in itertools.pairwise(counts)):
         raise ValueError(f"iterations are {counts}, expected ascending numbers from 0, such as [100, 500]")

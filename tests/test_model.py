@@ -46,6 +46,13 @@ def test_photos_of_another_size_are_resized_as_bytes(model: rs.Model):
     np.testing.assert_array_equal(rs.invert(model, x, steps=1).latents, expected.latents)
 
 
+def test_lists_of_numbers_and_half_precision_are_pictures(model: rs.Model):
+    x = np.round(photos(1) * 8) / 8  # exact in any of these
+    expected = rs.invert(model, x, steps=1).latents
+    for images in (x.tolist(), x.astype(np.float64), jax.numpy.asarray(x, jax.numpy.bfloat16)):
+        np.testing.assert_array_equal(rs.invert(model, images, steps=1).latents, expected)
+
+
 def test_what_a_model_keeps_may_be_read_first_inside_a_compiled_function():
     """As `refine.refine` is used by those who build on it."""
     fresh = rs.load(tiny.checkpoint())
@@ -109,6 +116,11 @@ def test_wrong_arguments_are_named(model: rs.Model):
         rs.invert(model, 255 * photos())
     with pytest.raises(ValueError, match=r"expected \[-1, 1\]"):
         rs.invert(model, np.full((1, 32, 32, 3), np.nan, np.float32))
+    for images in (np.zeros((1, 32, 32, 3), np.uint8), np.ones((1, 32, 32, 3), bool), [[[[0, 1, 0]]]]):
+        with pytest.raises(
+            ValueError, match=r"images are (uint8|bool|int64), expected floating point .*bytes / 127\.5"
+        ):
+            rs.invert(model, images)
     with pytest.raises(ValueError, match="steps is 0"):
         rs.invert(model, photos(), steps=0)
     for steps in (2.0, float("nan"), "2", None):
@@ -119,6 +131,12 @@ def test_wrong_arguments_are_named(model: rs.Model):
             rs.generate(model, [0], batch_size=size)
     with pytest.raises(ValueError, match="no codes given"):
         rs.synthesise(model, np.zeros((0, 6, tiny.STYLE_DIM), np.float32))
+    for batch_size in (1, 4):
+        with pytest.raises(ValueError, match=rf"codes have shape \(3, 7, 2\), expected \[B, 6, {tiny.STYLE_DIM}\]"):
+            rs.synthesise(model, np.zeros((3, 7, 2), np.float32), batch_size=batch_size)
+    for cutoff in (2.5, -1):
+        with pytest.raises(ValueError, match=f"truncation_cutoff is {cutoff}, expected a whole number of at least 0"):
+            rs.sample(model, [0], truncation_cutoff=cutoff)
     with pytest.raises(ValueError, match="no seeds given"):
         rs.generate(model, [])
     with pytest.raises(ValueError, match=r"needs no label \(--class\), got 1"):
@@ -127,5 +145,7 @@ def test_wrong_arguments_are_named(model: rs.Model):
         rs.invert(dataclasses.replace(model, encoder=None), photos())
     with pytest.raises(ValueError, match="has no generator"):
         rs.generate(dataclasses.replace(model, generator=None), [0])
+    with pytest.raises(ValueError, match="bootstrap_from is 'avatars64/psp', expected a model: load it first"):
+        rs.invert(model, photos(), bootstrap_from="avatars64/psp")
     with pytest.raises(ValueError, match="bootstrapping needs two models of the same shape"):
         rs.invert(model, photos(), bootstrap_from=rs.load(tiny.checkpoint(resolution=32)))

@@ -101,7 +101,8 @@ def test_squared_error_alone_needs_no_network(model: rs.Model, x: np.ndarray):
     ("changes", "message"),
     [
         ({"images": np.zeros((1, 8, 8, 3))}, r"images have shape \(1, 8, 8, 3\), expected \[B, 32, 32, 3\]"),
-        ({"images": np.full((1, 32, 32, 3), 2)}, "images range from 2.0 to 2.0"),
+        ({"images": np.full((1, 32, 32, 3), 2.0)}, "images range from 2.0 to 2.0"),
+        ({"images": np.zeros((1, 32, 32, 3), np.uint8)}, "images are uint8, expected floating point"),
         ({"iterations": []}, r"iterations are \[\]"),
         ({"iterations": [3, 3]}, r"iterations are \[3, 3\], expected ascending"),
         ({"iterations": [-1]}, "expected ascending numbers from 0"),

@@ -33,6 +33,14 @@ CODE = {
     "genforce": "genforce",
 }
 
+# What pSp calls the data sets of its image-to-image tasks.
+DATA_SETS = {
+    "sketch": "celebs_sketch_to_face",
+    "segmentation": "celebs_seg_to_face",
+    "super_resolution": "celebs_super_resolution",
+    "frontalise": "ffhq_frontalize",
+}
+
 # How idinvert_pytorch truncates; genforce takes it as arguments.
 PSI, CUTOFF = 0.7, 8
 
@@ -190,16 +198,18 @@ def _opts(model: Model, stated: dict[str, Any]) -> dict[str, Any]:
     data_set = str(kept.get("dataset_type", ""))
     if ("cars" in data_set) != (model.geometry == CARS):
         data_set = ""
+    usual = "cars_encode" if model.geometry == CARS else DATA_SETS.get(str(model.metadata.get("task")), "ffhq_encode")
+    channels = model.require_encoder().config.in_channels
     defaults = {
         "start_from_latent_avg": True,
         "learn_in_w": False,
-        "label_nc": 0,
+        "label_nc": 0 if channels in (3, 6) else channels,  # sketches and label maps
         "device": "cuda:0",
         "checkpoint_path": None,
     }
     facts = {
-        "dataset_type": data_set or ("cars_encode" if model.geometry == CARS else "ffhq_encode"),
-        "input_nc": model.require_encoder().config.in_channels,
+        "dataset_type": data_set or usual,
+        "input_nc": channels,
         "output_size": model.require_generator()[0].config.resolution,
     }
     return {**defaults, **kept, **facts, **stated}

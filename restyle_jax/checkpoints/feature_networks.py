@@ -32,14 +32,14 @@ def load_features(path: Path) -> FeatureNetwork:
     return FeatureNetwork("Inception-v3 2015-12-05, pool3", load_inception(path), Inception.__call__)
 
 
-def origin(network: FeatureNetwork, path: Path) -> dict[str, str]:
-    """What the features are: numbers of other networks, or of other weights, do not compare. path: of `load_features`."""
+def origin(name: str, path: Path) -> dict[str, str]:
+    """What a network of this name, read from `path` (or a name of the zoo), is: numbers of other weights do not compare."""
     digest = hashlib.sha256()
-    for part in files_of(path):
+    for part in files_of(zoo.resolve(path)):
         with part.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
-    return {"name": network.name, "file": str(path), "sha256": digest.hexdigest()}
+    return {"name": name, "file": str(path), "sha256": digest.hexdigest()}
 
 
 def _attribute_features(network: AttributeNetwork, images: jax.Array) -> jax.Array:

@@ -117,6 +117,10 @@ class _Loader:
         if contents.generator is not None:
             config, table = sizes.generator(contents, self.file)
             parts["generator"] = self.part("generator", config, table)
+            if not config.mapping_layers:
+                self.warn(
+                    "has no layers of a mapping network: w is the normalised z. If it should have some, it is incomplete"
+                )
             if contents.encoder is not None:
                 settings = self.settings(config, encoder_type)
                 geometry, absolute = settings.geometry, settings.absolute
@@ -124,6 +128,8 @@ class _Loader:
         if contents.discriminator is not None:
             parts["discriminator"] = self.part("discriminator", *sizes.discriminator(contents, self.file))
         networks = self.networks(parts)
+        for network in contents.left_out:
+            self.warn(f"has a network that is left out: {network}")
         return Model(
             **networks,
             w_avg=self.w_avg(networks["generator"], absolute) if "generator" in networks else None,

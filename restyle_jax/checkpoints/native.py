@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from restyle_jax.checkpoints.config_file import (
 )
 from restyle_jax.checkpoints.modules import NETWORKS, Blueprint, flat_arrays
 from restyle_jax.checkpoints.opts import json_able
+from restyle_jax.checkpoints.style_transformer import MAPPING_IS_CHANGED, mapping_is_changed
 from restyle_jax.checkpoints.writing import whole_folder, writing
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
@@ -81,14 +83,17 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
             expected="a generator, an encoder or a discriminator",
             remedy="give a model, or read this one with restyle_jax.checkpoints.alone",
         )
-    frame = geometry(config, directory)
+    frame, metadata = geometry(config, directory), dict(config.get("metadata") or {})
     filled, arrays = fill(networks, directory, dtype=dtype)
+    name = zoo.label(directory)
+    if "generator" in networks and mapping_is_changed(metadata):
+        warnings.warn(f"{name} {MAPPING_IS_CHANGED}", stacklevel=3)
     return Model(
         **filled,
         w_avg=jnp.array(arrays["w_avg"]) if arrays else None,
         geometry=frame,
-        metadata=dict(config.get("metadata") or {}),
-        name=zoo.label(directory),
+        metadata=metadata,
+        name=name,
     )
 
 

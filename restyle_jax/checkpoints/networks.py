@@ -1,6 +1,7 @@
 """From published weight files to the networks behind losses and metrics."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,8 +96,8 @@ def load_face(file: OptionalPath, *, dtype: jax.typing.DTypeLike = jnp.float32) 
     return _network(FaceNetwork, config, tables.face(config.units), contents, path, FACE, dtype)
 
 
-def load_moco(file: OptionalPath, *, dtype: jax.typing.DTypeLike = jnp.float32) -> MoCoNetwork:
-    """The network of the MoCo similarity loss from `moco_v2_800ep_pretrain.pt`.
+def load_moco(file: OptionalPath, *, normalise: bool = False, dtype: jax.typing.DTypeLike = jnp.float32) -> MoCoNetwork:
+    """The network of the MoCo similarity loss from `moco_v2_800ep_pretrain.pt`. normalise: see `MoCoNetwork`.
 
     Raises CheckpointError if the file is not given or absent (saying where people get it), or if it holds something else.
     """
@@ -106,7 +107,8 @@ def load_moco(file: OptionalPath, *, dtype: jax.typing.DTypeLike = jnp.float32) 
     if not isinstance(config, ResNetConfig) or not config.bottleneck:
         raise _wrong(path, f"a trunk {name}", MOCO)
     config = dataclasses.replace(config, max_pool=True)
-    return _network(MoCoNetwork, config, tables.moco(config.blocks), contents, path, MOCO, dtype)
+    kind = functools.partial(MoCoNetwork, normalise=normalise)
+    return _network(kind, config, tables.moco(config.blocks), contents, path, MOCO, dtype)
 
 
 def load_inception(file: OptionalPath) -> Inception:

@@ -47,6 +47,8 @@ def _restyle_obstacles(model: Model) -> list[str]:
     }
     if official_name(encoder.trunk, encoder.pyramid, encoder.progressive) is None:
         reasons.append(f"a {encoder.head} head on a {encoder.trunk} trunk, for which there is no official class")
+    if encoder.head == "fpn_progressive":
+        fixed["input channels of Encoder4Editing"] = (encoder.in_channels, 3)
     return reasons + _differing(fixed)
 
 

@@ -45,7 +45,8 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     there is no encoder); `step` of training (None if the file does not say); `opts` (as stored, or None); `missing` (tensors,
     latent_avg and options that ought to be there); `unexpected` (tensors that no network has a place for); `misshapen` (sentences
     on tensors that have a place but do not fit; of other formats than ours, only what fits at no size); `ignored` (other entries,
-    such as optimiser state). Reads shapes only. Raises CheckpointError for what is not a checkpoint.
+    such as optimiser state, and networks of another architecture, with the reason). Reads shapes only. Raises CheckpointError
+    for what is not a checkpoint.
     """
     path = zoo.resolve(path)
     own = native.own_directory(path)
@@ -114,7 +115,7 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         "missing": list(dict.fromkeys(missing)),  # the mapping network of a Style Transformer is part of two networks
         "unexpected": list(dict.fromkeys(unexpected)),
         "misshapen": list(dict.fromkeys(misshapen)),
-        "ignored": list(contents.others),
+        "ignored": [*contents.others, *contents.left_out],
     }
 
 

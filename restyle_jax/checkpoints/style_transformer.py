@@ -1,5 +1,6 @@
 """Official files of the Style Transformer: what their tensors say, and what must be so that there can be one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from restyle_jax.checkpoints import sizes
 from restyle_jax.checkpoints.votes import checked_config, completed, length, vote
 from restyle_jax.convert import engine
-from restyle_jax.convert.detect import State
+from restyle_jax.convert.detect import STYLE_TRANSFORMER, State
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import style_transformer as tables
 from restyle_jax.nets.style_transformer import StyleTransformerConfig
@@ -19,6 +20,11 @@ MAPPING_IS_CHANGED = (
     "has only the mapping network that was trained with its encoder: pictures sampled with it are not the generator's; sample "
     "from the generator's own file"
 )
+
+
+def mapping_is_changed(metadata: Mapping[str, Any]) -> bool:
+    """Whether a model with these metadata has its generator from an official file, directly or through a run that started there."""
+    return metadata.get("kind") == STYLE_TRANSFORMER or metadata.get("mapping_is_changed") is True
 
 
 def table_of(config: StyleTransformerConfig) -> engine.Table:

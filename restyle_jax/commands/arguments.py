@@ -75,13 +75,13 @@ def add_command(
 def add_checkpoint(command: argparse.ArgumentParser, kinds: str) -> None:
     """Declare --checkpoint, of which `kinds` says what it may be."""
     command.add_argument(
-        "--checkpoint", required=True, type=Path, metavar="CKPT", help=f"{kinds}, or a name of `restyle zoo`"
+        "--checkpoint", required=True, type=path, metavar="CKPT", help=f"{kinds}, or a name of `restyle zoo`"
     )
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
     """Declare --output and --overwrite."""
-    command.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder, or one to continue")
+    command.add_argument("--output", required=True, type=path, metavar="DIR", help="a new folder, or one to continue")
     command.add_argument(
         "--overwrite", action="store_true", help="replace earlier results of restyle in DIR (never other files)"
     )
@@ -118,6 +118,13 @@ class Once(argparse.Action):
         if getattr(namespace, self.dest) is not None:
             raise argparse.ArgumentError(self, "is given twice, expected once")
         setattr(namespace, self.dest, values)
+
+
+def path(text: str) -> Path:
+    """A type of option: paths. The empty one, as an unset variable of the shell gives, would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, expected a path; perhaps a variable of the shell is not set")
+    return Path(text)
 
 
 def finite(text: str) -> float:

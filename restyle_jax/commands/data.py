@@ -1,10 +1,9 @@
 """`restyle data prepare` and `restyle data check`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from restyle_jax.commands.arguments import add_command, failed, integer
+from restyle_jax.commands.arguments import add_command, failed, integer, path
 
 DATA_SETS = ("ffhq", "celeba_hq", "cars", "lsun_church", "lsun_horse", "lsun_bedroom", "afhq_wild", "folder", "avatars")
 
@@ -56,8 +55,8 @@ def add_data(commands: Any) -> None:
     actions = data.add_subparsers(title="commands", metavar="<command>", required=True)
     prepare = add_command(actions, "prepare", "make a data set from a download, or draw one", PREPARE, _prepare)
     prepare.add_argument("name", choices=DATA_SETS, metavar="NAME", help="one of " + ", ".join(DATA_SETS))
-    prepare.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the download")
-    prepare.add_argument("--to", dest="target", required=True, type=Path, metavar="DIR", help="a new folder")
+    prepare.add_argument("--from", dest="source", type=path, metavar="DIR", help="the download")
+    prepare.add_argument("--to", dest="target", required=True, type=path, metavar="DIR", help="a new folder")
     prepare.add_argument(
         "--workers", type=integer(1), default=2, metavar="N", help="threads that read and decode (default: 2)"
     )
@@ -71,7 +70,7 @@ def add_data(commands: Any) -> None:
         help="avatars: number of training pictures (default: 60000); test pictures are a tenth as many",
     )
     check = add_command(actions, "check", "look for pictures that would spoil a training", CHECK, _check)
-    check.add_argument("folder", type=Path, metavar="DIR", help="a folder of pictures, or a prepared data set")
+    check.add_argument("folder", type=path, metavar="DIR", help="a folder of pictures, or a prepared data set")
 
 
 def _prepare(parsed: argparse.Namespace) -> int:

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from restyle_jax import zoo
-from restyle_jax.commands.arguments import MAX_STEPS, add_command, add_computing, failed, integer, prepare_jax, say
+from restyle_jax.commands.arguments import (
+    MAX_STEPS,
+    add_command,
+    add_computing,
+    failed,
+    integer,
+    path,
+    prepare_jax,
+    say,
+)
 from restyle_jax.demo import MOST_STEPS
 from restyle_jax.jobs.workdir import model_in
 
@@ -39,6 +48,7 @@ SHIPPED = ("avatars64/restyle-e4e", "avatars64/restyle-psp", "avatars64/psp")
 SHIPPED_CLASSIFIER = "avatars64/classifier"
 SHIPPED_LABELS = ("skin_tone", "glasses_tinted", "mouth_open")  # what the generator draws clearly
 SHIPPED_EDITOR = "avatars64/editor-hair"
+SHIPPED_PERCEPTUAL = "avatars64/perceptual"
 SHIPPED_DIRECTIONS = ("avatars64/yaw", "avatars64/black-hair")
 
 
@@ -48,9 +58,8 @@ def add_demo(commands: Any) -> None:
     demo.add_argument(
         "--checkpoint",
         nargs="+",
-SHIPPED_PERCEPTUAL = "avatars64/perceptual"
         default=[],
-        type=Path,
+        type=path,
         metavar="CKPT",
         help="any checkpoint with a generator, or a name of `restyle zoo`; several to choose from with --serve "
         f"(default: {SHIPPED[0]})",
@@ -59,14 +68,14 @@ SHIPPED_PERCEPTUAL = "avatars64/perceptual"
         "--input",
         nargs="+",
         default=[],
-        type=Path,
+        type=path,
         metavar="FILE_OR_DIR",
         help="photos and folders of photos, of which the first 8 are shown (default: drawn avatars)",
     )
     kind = demo.add_mutually_exclusive_group()
     kind.add_argument(
         "--output",
-        type=Path,
+        type=path,
         default=Path("demo"),
         metavar="DIR",
         help="a new folder, or one of an earlier demo (default: demo)",
@@ -86,7 +95,7 @@ SHIPPED_PERCEPTUAL = "avatars64/perceptual"
         "--direction",
         nargs="+",
         default=[],
-        type=Path,
+        type=path,
         metavar="FILE|NAME",
         help="directions, as for `restyle edit`; the first of each is taken (default: principal components)",
     )
@@ -111,6 +120,7 @@ def _demo(parsed: argparse.Namespace) -> int:
         directions=_directions(parsed.direction, checkpoints),
         labels=[Towards(name, 1, zoo.resolve(SHIPPED_CLASSIFIER)) for name in SHIPPED_LABELS] if shipped else (),
         editor=zoo.resolve(SHIPPED_EDITOR) if shipped else None,
+        perceptual=zoo.resolve(SHIPPED_PERCEPTUAL) if shipped else None,
         batch_size=parsed.batch_size,
         dtype=parsed.dtype,
     )
@@ -120,7 +130,6 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 def _serve(parsed: argparse.Namespace) -> int:
     from restyle_jax.demo.serve import ServeError, serve
-        perceptual=zoo.resolve(SHIPPED_PERCEPTUAL) if shipped else None,
 
     if parsed.steps > MOST_STEPS:
         return failed(f"--steps is {parsed.steps}, expected at most {MOST_STEPS} with --serve")

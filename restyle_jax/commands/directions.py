@@ -1,7 +1,6 @@
 """`restyle directions fit`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import (
@@ -10,6 +9,7 @@ from restyle_jax.commands.arguments import (
     add_computing,
     finite,
     integer,
+    path,
     prepare_jax,
 )
 from restyle_jax.jobs.outputs import OutputError
@@ -88,7 +88,7 @@ def add_directions(commands: Any) -> None:
         help="of the codes at either end; above 1 their number (default: 0.02)",
     )
     interfacegan.add_argument(
-        "--conditions", nargs="+", type=Path, default=(), metavar="FILE|NAME", help="directions that must not change"
+        "--conditions", nargs="+", type=path, default=(), metavar="FILE|NAME", help="directions that must not change"
     )
 
     ganspace = _add_method(methods, "ganspace", "principal components (arXiv 2004.02546)", GANSPACE)
@@ -113,7 +113,7 @@ def _add_method(methods: Any, name: str, summary: str, details: str) -> argparse
     method = add_command(methods, name, summary, details, _fit)
     method.set_defaults(method=name)
     add_checkpoint(method, "any checkpoint with a generator")
-    method.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new .npz file")
+    method.add_argument("--output", required=True, type=path, metavar="FILE", help="a new .npz file")
     method.add_argument("--overwrite", action="store_true", help="replace FILE")
     method.add_argument(
         "--seed", type=integer(0, 2**32 - 1), default=0, metavar="S", help="of all random draws (default: 0)"
@@ -125,8 +125,8 @@ def _add_method(methods: Any, name: str, summary: str, details: str) -> argparse
 def _add_scores(method: argparse.ArgumentParser, samples: int) -> None:
     method.add_argument("--attribute", required=True, metavar="NAME", help="the attribute")
     judge = method.add_mutually_exclusive_group(required=True)
-    judge.add_argument("--attributes", type=Path, metavar="NETWORK", help="reads attributes off pictures")
-    judge.add_argument("--classifier", type=Path, metavar="FILE", help="a latent classifier: reads them off codes")
+    judge.add_argument("--attributes", type=path, metavar="NETWORK", help="reads attributes off pictures")
+    judge.add_argument("--classifier", type=path, metavar="FILE", help="a latent classifier: reads them off codes")
     method.add_argument(
         "--samples", type=integer(4), default=samples, metavar="N", help=f"random codes to score (default: {samples})"
     )

@@ -2,7 +2,6 @@
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from restyle_jax.commands.arguments import (
     failed,
     finite,
     integer,
+    path,
     prepare_jax,
     say,
 )
@@ -59,9 +59,9 @@ meant (of a choice that is taken from a reference, the value which that shows mo
 dependency is the mean change of all others. The unit of a change is the standard deviation of
 the attribute over made pictures.
 
-If it is stopped, the same command continues with the photos that are not done. The exit status
-is 0 if all photos were edited, 1 if some could not be read or inverted or nothing could be
-done.
+If it is stopped, the same command continues with the photos that are not done; photos whose
+pictures were removed are done again. The exit status is 0 if all photos were edited, 1 if some
+could not be read or inverted or nothing could be done.
 
 examples:
   restyle edit --checkpoint restyle_e4e_ffhq_encode.pt --input photos --output smiles \\
@@ -76,12 +76,14 @@ STRENGTHS = {"direction": (-3.0, -1.5, 0.0, 1.5, 3.0), "label": (1.0, 2.0, 3.0),
 def add_edit(commands: Any) -> None:
     """Declare `restyle edit`."""
     edit = add_command(commands, "edit", "change attributes of photos", EDIT, _edit)
-    add_checkpoint(edit, "a ReStyle, pSp or e4e checkpoint; for a latents.npz any with that generator")
+    add_checkpoint(
+        edit, "a ReStyle, pSp, e4e or Style Transformer checkpoint; for a latents.npz any with that generator"
+    )
     edit.add_argument(
         "--input",
         required=True,
         nargs="+",
-        type=Path,
+        type=path,
         metavar="FILE_OR_DIR",
         help="photos and folders of photos, or one latents.npz",
     )
@@ -90,7 +92,7 @@ def add_edit(commands: Any) -> None:
     kind.add_argument(
         "--direction",
         action=Once,
-        type=Path,
+        type=path,
         metavar="FILE|NAME",
         help="a file with directions, or a name of the zoo",
     )
@@ -102,7 +104,7 @@ def add_edit(commands: Any) -> None:
         help="an attribute of the classifier, absent or present",
     )
     kind.add_argument(
-        "--reference", action=Once, nargs="+", type=Path, metavar="PHOTO", help="photos to take an attribute from"
+        "--reference", action=Once, nargs="+", type=path, metavar="PHOTO", help="photos to take an attribute from"
     )
     edit.add_argument(
         "--strengths",
@@ -118,7 +120,7 @@ def add_edit(commands: Any) -> None:
     edit.add_argument(
         "--component", metavar="N|NAME", help="which direction of a file with several, from 0 (default: 0)"
     )
-    edit.add_argument("--classifier", type=Path, metavar="FILE", help="a latent classifier, for --label and measures")
+    edit.add_argument("--classifier", type=path, metavar="FILE", help="a latent classifier, for --label and measures")
     edit.add_argument("--order", type=int, choices=(1, 2), help="--label: first or second order (default: 1)")
     edit.add_argument(
         "--normalise", choices=("token", "global"), help="--label: lengths of each style, or of all (default: token)"
@@ -126,11 +128,11 @@ def add_edit(commands: Any) -> None:
     edit.add_argument(
         "--updates", type=integer(1), metavar="N", help="--label: find the direction N times on the way (default: 1)"
     )
-    edit.add_argument("--editor", type=Path, metavar="FILE", help="a trained editor, for --reference")
+    edit.add_argument("--editor", type=path, metavar="FILE", help="a trained editor, for --reference")
     edit.add_argument("--attribute", metavar="NAME", help="the attribute that is meant")
-    edit.add_argument("--attributes", type=Path, metavar="NETWORK", help="a network that reads attributes off pictures")
+    edit.add_argument("--attributes", type=path, metavar="NETWORK", help="a network that reads attributes off pictures")
     edit.add_argument(
-        "--identity-weights", type=Path, metavar="FILE", help="model_ir_se50.pth, or an identity network of ours"
+        "--identity-weights", type=path, metavar="FILE", help="model_ir_se50.pth, or an identity network of ours"
     )
     edit.add_argument("--morph", type=_numbers, metavar="A,B", help="an animation from strength A to B and back")
     edit.add_argument(

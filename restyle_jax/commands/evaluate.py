@@ -1,7 +1,6 @@
 """`restyle eval`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import (
@@ -12,9 +11,11 @@ from restyle_jax.commands.arguments import (
     add_output,
     failed,
     integer,
+    path,
     prepare_jax,
     say,
 )
+from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.jobs.workdir import model_in
 
 EVAL = """\
@@ -28,7 +29,9 @@ values of each, of
                     trained by experiments/avatars/identity.py, if its folder is given instead
 with the number of pictures, the settings and versions, and what was left out for which reason.
 Pictures are compared at the size of the encoder's input. The test split of --data is used, or all
-pictures of a plain folder. The exit status is 1 if some pictures could not be read.
+pictures of a plain folder. Without pairs, frontalise is compared with the photo itself, which is not
+turned to the front: these numbers are no measure of that task. The exit status is 1 if some pictures
+could not be read.
 
 CKPT may be the folder of a training run; its best model is taken.
 
@@ -45,9 +48,9 @@ TASKS = ("inversion", "frontalise", "sketch", "segmentation", "super_resolution"
 def add_eval(commands: Any) -> None:
     """Declare `restyle eval`."""
     evaluate = add_command(commands, "eval", "measure how well a model reconstructs a test set", EVAL, _eval)
-    add_checkpoint(evaluate, "a ReStyle, pSp or e4e checkpoint, or the folder of a training run")
+    add_checkpoint(evaluate, "a ReStyle, pSp, e4e or Style Transformer checkpoint, or the folder of a training run")
     evaluate.add_argument(
-        "--data", required=True, type=Path, metavar="DIR", help="a prepared data set, or a folder of pictures"
+        "--data", required=True, type=path, metavar="DIR", help="a prepared data set, or a folder of pictures"
     )
     add_output(evaluate)
     evaluate.add_argument(
@@ -57,6 +60,19 @@ def add_eval(commands: Any) -> None:
         "--task", choices=TASKS, default="inversion", help="what the model was trained for (default: inversion)"
     )
     evaluate.add_argument(
+        "--resize-factors",
+        type=_factors,
+        metavar="LIST",
+        help="--task super_resolution: how small the sources are, such as 8; of several, each picture draws one "
+        "(default: 1,2,4,8,16,32)",
+    )
+    evaluate.add_argument(
+        "--label-resize",
+        choices=("nearest", "bilinear"),
+        help="--task segmentation: filter that brings label maps to size; bilinear, as in pSp's own code, makes up labels along "
+        "borders (default: nearest)",
+    )
+    evaluate.add_argument(
         "--lpips-net", choices=("alex", "vgg", "squeeze"), default="alex", help="network of LPIPS (default: alex)"
     )
     for flag, what in (
@@ -64,11 +80,21 @@ def add_eval(commands: Any) -> None:
         ("--lpips-linear-weights", "linear layers of LPIPS v0.1 for it"),
         ("--identity-weights", "model_ir_se50.pth, or the folder of a network of ours"),
     ):
-        evaluate.add_argument(flag, type=Path, metavar="FILE", help=what)
+        evaluate.add_argument(flag, type=path, metavar="FILE", help=what)
     add_computing(evaluate)
 
 
+def _factors(text: str) -> tuple[int, ...]:
+    """ "2,4" -> (2, 4)."""
+    return tuple(map(integer(1), text.split(",")))
+
+
 def _eval(parsed: argparse.Namespace) -> int:
+    for option, task in (("resize_factors", "super_resolution"), ("label_resize", "segmentation")):
+        if getattr(parsed, option) and parsed.task != task:
+            raise OutputError(
+                f"--{option.replace('_', '-')} is for --task {task}, not for --task {parsed.task}: leave it out."
+            )
     prepare_jax(parsed)
     from restyle_jax.jobs.evaluate_folder import EvalOptions, evaluate_folder
 
@@ -78,6 +104,8 @@ def _eval(parsed: argparse.Namespace) -> int:
         steps=parsed.steps,
         batch_size=parsed.batch_size,
         task=parsed.task,
+        resize_factors=parsed.resize_factors or EvalOptions.resize_factors,
+        label_resize=parsed.label_resize or EvalOptions.label_resize,
         dtype=parsed.dtype,
         lpips_net=parsed.lpips_net,
         lpips_trunk_weights=parsed.lpips_trunk_weights and model_in(parsed.lpips_trunk_weights),

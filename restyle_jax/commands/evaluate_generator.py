@@ -1,7 +1,6 @@
 """`restyle eval-generator`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import (
@@ -12,6 +11,7 @@ from restyle_jax.commands.arguments import (
     failed,
     finite,
     integer,
+    path,
     prepare_jax,
     say,
 )
@@ -53,16 +53,16 @@ def add_eval_generator(commands: Any) -> None:
         commands, "eval-generator", "measure how good the pictures of a generator are", EVAL_GENERATOR, _eval_generator
     )
     add_checkpoint(evaluate, "any checkpoint with a generator, or the folder of a training run")
-    evaluate.add_argument("--data", type=Path, metavar="DIR", help="a prepared data set, or a folder of pictures")
+    evaluate.add_argument("--data", type=path, metavar="DIR", help="a prepared data set, or a folder of pictures")
     evaluate.add_argument(
         "--labels",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="classes of these pictures, as for `restyle train`: those of a conditional generator are drawn from them (default: "
         "all classes are equally frequent)",
     )
     add_output(evaluate)
-    evaluate.add_argument("--features", type=Path, metavar="FILE", help="network that compares pictures, see below")
+    evaluate.add_argument("--features", type=path, metavar="FILE", help="network that compares pictures, see below")
     evaluate.add_argument(
         "--count",
         type=integer(FEWEST),
@@ -98,7 +98,7 @@ def add_eval_generator(commands: Any) -> None:
         ("--lpips-trunk-weights", "torchvision's VGG16, for --ppl"),
         ("--lpips-linear-weights", "linear layers of LPIPS v0.1 for VGG16, for --ppl"),
     ):
-        evaluate.add_argument(flag, type=Path, metavar="FILE", help=what)
+        evaluate.add_argument(flag, type=path, metavar="FILE", help=what)
     add_computing(evaluate)
 
 

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from restyle_jax.commands.arguments import add_command, integer
+from restyle_jax.commands.arguments import add_command, integer, path
 from restyle_jax.jobs.workdir import model_in
 
 CONVERT = """\
@@ -50,8 +49,8 @@ example:
 def add_convert(commands: Any) -> None:
     """Declare `restyle convert`."""
     convert = add_command(commands, "convert", "turn a checkpoint into restyle_jax's own format", CONVERT, _convert)
-    convert.add_argument("source", metavar="SRC", type=Path, help="the checkpoint")
-    convert.add_argument("target", metavar="DST_DIR", type=Path, help="the folder to write")
+    convert.add_argument("source", metavar="SRC", type=path, help="the checkpoint")
+    convert.add_argument("target", metavar="DST_DIR", type=path, help="the folder to write")
     convert.add_argument(
         "--network",
         choices=("model", "classifier", "editor"),
@@ -66,23 +65,23 @@ def add_convert(commands: Any) -> None:
 def add_export(commands: Any) -> None:
     """Declare `restyle export`."""
     export = add_command(commands, "export", "turn a checkpoint into an official PyTorch file", EXPORT, _export)
-    export.add_argument("source", metavar="SRC", type=Path, help="the checkpoint, or the folder of a training run")
-    export.add_argument("target", metavar="DST.pt", type=Path, help="the file to write; must not exist yet")
+    export.add_argument("source", metavar="SRC", type=path, help="the checkpoint, or the folder of a training run")
+    export.add_argument("target", metavar="DST.pt", type=path, help="the file to write; must not exist yet")
     export.add_argument(
         "--format",
         choices=("restyle", "style_transformer", "rosinality", "idinvert", "genforce"),
         help="see above (default: what fits the encoder; without one, idinvert for StyleGAN, rosinality for StyleGAN2)",
     )
     export.add_argument(
-        "--classifier", type=Path, metavar="FILE", help="for an editor: the latent classifier beside it"
+        "--classifier", type=path, metavar="FILE", help="for an editor: the latent classifier beside it"
     )
-    export.add_argument("--generator", type=Path, metavar="CKPT", help="for an editor: a model with the generator")
+    export.add_argument("--generator", type=path, metavar="CKPT", help="for an editor: a model with the generator")
 
 
 def add_inspect(commands: Any) -> None:
     """Declare `restyle inspect`."""
     inspect = add_command(commands, "inspect", "say what a checkpoint file is", INSPECT, _inspect)
-    inspect.add_argument("file", metavar="FILE", type=Path, help="the checkpoint")
+    inspect.add_argument("file", metavar="FILE", type=path, help="the checkpoint")
     inspect.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 

@@ -1,7 +1,6 @@
 """`restyle invert` and `restyle generate`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from restyle_jax.commands.arguments import (
@@ -13,6 +12,7 @@ from restyle_jax.commands.arguments import (
     failed,
     finite,
     integer,
+    path,
     prepare_jax,
     say,
 )
@@ -39,7 +39,7 @@ cars 192 x 256) without keeping the aspect ratio, as the networks were trained: 
 align them first for good results.
 
 If it is stopped, the same command continues with the photos that are not done, and
-photos added later are done alone. The exit status is 0 if all photos were inverted,
+photos added later, or whose pictures were removed, are done alone. The exit status is 0 if all photos were inverted,
 1 if some could not be read or diverged (all others are done) or nothing could be done.
 
 examples:
@@ -63,13 +63,14 @@ def add_invert(commands: Any) -> None:
     """Declare `restyle invert`."""
     invert = add_command(commands, "invert", "find the latent codes of photos", INVERT, _invert)
     add_checkpoint(
-        invert, "a ReStyle, pSp or e4e checkpoint (.pt, or a folder made by `restyle convert` or `restyle train`)"
+        invert,
+        "a ReStyle, pSp, e4e or Style Transformer checkpoint (.pt, or a folder made by `restyle convert` or `restyle train`)",
     )
     invert.add_argument(
         "--input",
         required=True,
         nargs="+",
-        type=Path,
+        type=path,
         metavar="FILE_OR_DIR",
         help="photos, and folders that are searched for photos",
     )
@@ -84,7 +85,7 @@ def add_invert(commands: Any) -> None:
     )
     invert.add_argument(
         "--bootstrap-from",
-        type=Path,
+        type=path,
         metavar="CKPT",
         help="let this model make the first steps, and --checkpoint continue from its result (e.g. photo to cartoon)",
     )

@@ -4,10 +4,9 @@ import argparse
 import inspect
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from restyle_jax.commands.arguments import add_command, add_compilation_cache, keep_programs, say
+from restyle_jax.commands.arguments import add_command, add_compilation_cache, keep_programs, path, say
 from restyle_jax.jobs.experiment import KINDS
 from restyle_jax.train import fields
 from restyle_jax.train.config import Run
@@ -54,9 +53,9 @@ def add_train(commands: Any) -> None:
     train = add_command(commands, "train", "train an encoder or a generator", TRAIN + _descriptions(), _train)
     train.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=38)
     train.usage = "restyle train EXPERIMENT --workdir DIR [options]"
-    train.add_argument("experiment", metavar="EXPERIMENT", type=Path, help="a Python file, see below")
+    train.add_argument("experiment", metavar="EXPERIMENT", type=path, help="a Python file, see below")
     train.add_argument(
-        "--workdir", required=True, type=Path, metavar="DIR", help="a new folder, or that of a run to continue"
+        "--workdir", required=True, type=path, metavar="DIR", help="a new folder, or that of a run to continue"
     )
     train.add_argument(
         "--dry-run", action="store_true", help="check everything, print what would run, and stop before the first step"

@@ -51,7 +51,7 @@ class Contents:
     nodes: for NVlabs networks, the records of the reader, by role.
     latent_avg: array, or None. opts: the training options, or None. step: the training step, or None.
     strays: tensors beside the networks of a state dict, which nothing has a place for.
-    others: names of entries that are not used.
+    others: names of entries that are not used. left_out: networks that no architecture of ours fits, each with the reason.
     """
 
     kind: str
@@ -69,6 +69,7 @@ class Contents:
     step: int | None = None
     strays: State = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def average(self) -> Any:
@@ -212,7 +213,7 @@ def _restyle(states: State, networks: dict[str, Any], file: str) -> Contents:
         raise CheckpointError.explain(
             file,
             found=f"{present}.* tensors but no {absent}.* tensors",
-            expected="both networks of a ReStyle, pSp or e4e checkpoint",
+            expected="both networks of a ReStyle, pSp, e4e or Style Transformer checkpoint",
             remedy="use the complete checkpoint that training wrote",
         )
     if unsupported := _unsupported_encoder(encoder):
@@ -247,9 +248,13 @@ def _nvlabs(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
     found = {role: node for role, node in roles.items() if isinstance(node, Mapping) and "class_name" in node}
     if not found:
         raise _unknown(file, _listing(tree))
-    for role, node in found.items():
+    left_out: tuple[str, ...] = ()
+    for role, node in list(found.items()):
         fault = nvlabs.architecture_fault(role, node)
-        if fault:
+        if fault and role == "discriminator" and "generator" in found:  # pictures need none
+            del found[role]
+            left_out = (f"D ({fault})",)
+        elif fault:
             raise CheckpointError.explain(
                 file,
                 found=f"{fault} (the {role}, class {node['class_name']})",
@@ -262,6 +267,7 @@ def _nvlabs(tree: Mapping[str, Any], file: str, averaged: bool) -> Contents:
         prefixes={"generator": f"{name}.", "discriminator": "D."},
         nodes=found,
         others=tuple(str(key) for key in tree if key not in (name, "D")),
+        left_out=left_out,
         **{role: node["state"] for role, node in found.items()},
     )
 

@@ -1,9 +1,14 @@
 """`restyle demo --serve`: the page on which one can try models, on this machine only."""
 
 import os
+import signal
+import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from PIL import Image
 from tqdm import tqdm
@@ -33,7 +38,8 @@ def serve(
 ) -> None:
     """Serve the page until Ctrl-C, and print its address to stdout when it can be opened.
 
-    Uploaded pictures and results lie in a temporary folder, which is removed at the end.
+    Uploaded pictures and results lie in a temporary folder, which is removed at the end. SIGTERM and SIGHUP remove it, too, and end
+    the process with the status 128 + their number.
 
     Args:
       models: checkpoints by the names that the page shows, the chosen one first.
@@ -48,6 +54,7 @@ def serve(
       CheckpointError: a checkpoint or a direction cannot be read or does not fit, or a checkpoint cannot invert.
     """
     with (
+        ended_by_signals(),
         tempfile.TemporaryDirectory(prefix="restyle_demo_") as folder,
         CompileClock() as clock,
         tqdm(disable=True) as bar,
@@ -80,4 +87,28 @@ def serve(
                 f"{ADDRESS}: cannot use {ports}, perhaps because another program does; choose another with --port"
             ) from error
         print(address, flush=True)
-        page.block_thread()
+        try:
+            page.block_thread()
+        finally:
+            page.close(verbose=False)  # before its folder goes
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the process by an exception, so that what is temporary is removed. `nohup` stays in force."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for ending in taken:
+            signal.signal(ending, signal.SIG_IGN)  # nothing interrupts the removal
+        sys.exit(128 + number)
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    here = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    taken = [number for number in numbers if here and signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)

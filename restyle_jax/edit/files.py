@@ -50,23 +50,23 @@ def read_directions(path: str | os.PathLike[str], *, space: Space | None = None)
     """The directions in a file of any kind above, or of a name of the zoo; those of a file of components are called component0,
     component1, ...
 
-    space: of the codes, which files do not say, except ours. Boundaries and components tell Z from W by their official names,
+    space: of the codes, for files that do not say it. Ours do, boundaries and components tell Z from W by their official names,
     `.pt` files belong to W or W+. Raises CheckpointError for a file that is missing, damaged, of another kind, or of an unknown
-    or another space.
+    space or another one than this.
     """
     path = zoo.resolve(path)
     with _explained(path):
         if path.suffix in TORCH:
-            made = _from_torch(path, reader.read(path).tree, space)
+            made = _from_torch(path, reader.read(path).tree)
         elif path.suffix == ".npy":
-            made = [_single(path, _load(path), space or _space_by_name(path, _BOUNDARY))]
+            made = [_single(path, _load(path), _space_of(path, _BOUNDARY, space))]
         elif path.suffix == ".npz":
             arrays = _load(path)
             made = _own(path, arrays) if "directions" in arrays else _components(path, arrays, space).directions()
         else:
             raise ValueError(f"a file that ends in {path.suffix or 'nothing'}")
-        if any(space not in (None, direction.space) for direction in made):
-            raise ValueError(f"directions in {made[0].space} where {space} was asked for")
+        for direction in made:
+            _check_space(direction.space, space)
     return made
 
 
@@ -75,7 +75,9 @@ def read_components(path: str | os.PathLike[str], *, space: Space | None = None)
     path = zoo.resolve(path)
     with _explained(path):
         arrays = reader.read(path).tree if path.suffix in TORCH else _load(path)
-        return _components(path, arrays, space)
+        made = _components(path, arrays, space)
+        _check_space(made.space, space)
+        return made
 
 
 def read_statistics(path: str | os.PathLike[str]) -> Statistics:
@@ -89,15 +91,15 @@ def read_statistics(path: str | os.PathLike[str]) -> Statistics:
         return Statistics(np.concatenate(means), np.concatenate(stds), tuple(map(len, means)))
 
 
-def _from_torch(path: Path, tree: Any, space: Space | None) -> list[Direction]:
+def _from_torch(path: Path, tree: Any) -> list[Direction]:
     if isinstance(tree, np.ndarray):
-        return [_single(path, tree, space or ("W" if tree.size == tree.shape[-1] else "W+"))]
+        return [_single(path, tree, "W" if tree.size == tree.shape[-1] else "W+")]
     if isinstance(tree, Mapping) and "comp" in tree:
-        return _components(path, tree, space).directions()
+        return _components(path, tree).directions()
     if isinstance(tree, Mapping) and isinstance(tree.get("eigvec"), np.ndarray) and tree["eigvec"].ndim == 2:
         metadata = {"method": "sefa-unnormalised", "ckpt": str(tree.get("ckpt"))}
         columns = enumerate(tree["eigvec"].T)
-        return [Direction(f"component{i}", column, space or "W", metadata=metadata) for i, column in columns]
+        return [Direction(f"component{i}", column, "W", metadata=metadata) for i, column in columns]
     raise ValueError(f"a torch file of {_listing(tree)}")
 
 
@@ -112,20 +114,28 @@ def _single(path: Path, array: Any, space: Space) -> Direction:
     return Direction(name, array, space)
 
 
-def _space_by_name(path: Path, pattern: re.Pattern[str]) -> Space:
+def _check_space(found: Space, asked: Space | None) -> None:
+    if asked not in (None, found):
+        raise ValueError(f"directions in {found} where {asked} was asked for")
+
+
+def _space_of(path: Path, pattern: re.Pattern[str], asked: Space | None) -> Space:
+    """The space that the official name of a file tells; of another file, the one that is asked for."""
     matched = pattern.fullmatch(path.stem)
-    if not matched:
-        without, ending = _OFFICIAL[pattern]
-        raise CheckpointError.explain(
-            path,
-            found="a file whose name does not tell whether it belongs to Z or W",
-            expected=f"an official name, such as {without}_w{ending} for W and {without}{ending} for Z",
-            remedy='rename it in this way, or read it in Python with `read_directions(path, space="W")`',
-        )
-    return "W" if matched["w"] else "Z"
+    if matched:
+        return "W" if matched["w"] else "Z"
+    if asked:
+        return asked
+    without, ending = _OFFICIAL[pattern]
+    raise CheckpointError.explain(
+        path,
+        found="a file whose name does not tell whether it belongs to Z or W",
+        expected=f"an official name, such as {without}_w{ending} for W and {without}{ending} for Z",
+        remedy='rename it in this way, or read it in Python with `read_directions(path, space="W")`',
+    )
 
 
-def _components(path: Path, arrays: Any, space: Space | None) -> Components:
+def _components(path: Path, arrays: Any, space: Space | None = None) -> Components:
     """From the keys of GANSpace, or those of e4e, which have an axis more than they need."""
     if not isinstance(arrays, Mapping) or not ({"comp", "mean", "std"} <= set(arrays) or "lat_comp" in arrays):
         raise ValueError(f"no components ({_listing(arrays)})")
@@ -141,7 +151,7 @@ def _components(path: Path, arrays: Any, space: Space | None) -> Components:
         std.reshape(-1),
         explained if explained is None else np.asarray(explained, np.float32),
         random_std if random_std is None else np.asarray(random_std, np.float32),
-        space or (_space_by_name(path, _GANSPACE) if ganspace else "W"),
+        _space_of(path, _GANSPACE, space) if ganspace else "W",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import einops
@@ -45,7 +45,7 @@ def edit_folder(
     """Edit photos (files and folders) or one `latents.npz` into the folder `output`; `restyle edit --help` lists its files.
 
     Unreadable photos, and those whose inversion diverges, are skipped and named in the outcome. Photos that an earlier run finished
-    are not done again. `say` receives messages for people.
+    are not done again, unless a picture of theirs is gone. `say` receives messages for people.
 
     Raises:
       ImageError: an input does not exist, a reference cannot be read, or there are no photos that can.
@@ -65,7 +65,7 @@ def edit_folder(
             done = [name for name in source.names if name in records.edited]
             edited = records.edited
             folder.refuse_changed(done, lambda name: source.checksum(name) != edited[name].checksum)
-        todo = [name for name in source.names if records is None or name not in records.edited]
+        todo = [name for name in source.names if records is None or not records.is_whole(name)]
         if records is not None and not todo and (report := is_complete(folder, records)):
             say(f"Nothing to do: all {len(source.names)} photos are edited already, in {output}.")
             return Outcome(0, len(source.names), {}, report)
@@ -77,14 +77,14 @@ def edit_folder(
             folder.clear(PRODUCTS)
             records = EditRecords(folder)
         folder.start(identity)
-        before = len(records.edited)
+        before = len(records.edited.keys() - set(todo))
         skipped: dict[str, str] = {}
         job = _Job(folder, records, options, model, edit, measures, batch_size, say)
         job.run(source, todo, skipped)
         if not records.edited:
             raise ImageError(f"{inputs[0]}: none of the {len(todo)} photos can be read and inverted.")
         report = write_report(folder, records, options, edit, measures, skipped)
-        return Outcome(len(records.edited) - before, before, skipped, report)
+        return Outcome(len(todo) - len(skipped), before, skipped, report)
 
 
 @dataclass
@@ -102,7 +102,8 @@ class _Job:
 
     def run(self, source: Photos | Saved, names: Sequence[str], skipped: dict[str, str]) -> None:
         """Edit and record all readable photos; why others were skipped goes into `skipped`."""
-        outputs = choose_outputs(names, [edited.output for edited in self.records.edited.values()])
+        known = {edited.name: edited.output for edited in self.records.edited.values()}
+        outputs = known | choose_outputs([name for name in names if name not in known], known.values())
         with (
             tqdm(total=len(names), unit="image", desc="Editing", dynamic_ncols=True) as bar,
             ThreadPoolExecutor(thread_name_prefix="write-pictures") as writers,
@@ -135,19 +136,22 @@ class _Job:
         values = self.measures.values(everything, pictures)
         similar = self.measures.similarity(pictures)
         for row, name in enumerate(codes.names):
+            output = outputs[name]
+            places, strip, morphs = self._places(output), PurePosixPath("strips", output), self._morph_places(output)
             edited = Edited(
                 name,
-                outputs[name],
+                output,
                 codes.checksums[row],
                 {judge: value[:, row].tolist() for judge, value in values.items()},
                 None if similar is None else similar[1:, row].tolist(),
+                [str(place) for place in (*places, strip, *morphs)],
             )
             bytes_of = [to_bytes(picture) for picture in pictures[:, row]]
             shown = None if codes.inputs is None else codes.inputs[row]
-            list(writers.map(self._write_picture, self._places(outputs[name]), bytes_of[1:]))
-            self.folder.write_png(self.folder.root / "strips" / outputs[name], self._strip(edited, shown, bytes_of))
-            if morph:
-                self._write_morphs(outputs[name], ways[:, -2:, row])
+            list(writers.map(self._write_picture, places, bytes_of[1:]))
+            self._write_picture(strip, self._strip(edited, shown, bytes_of))
+            if morphs:
+                self._write_morphs(morphs, ways[:, -2:, row])
             yield edited, moved[:, row]
 
     def _pictures(self, codes: np.ndarray) -> np.ndarray:
@@ -155,13 +159,19 @@ class _Job:
         made = self.edit.pictures(codes.reshape(-1, *codes.shape[2:]))
         return cropped(self.model, made).reshape(*codes.shape[:2], *made.shape[1:])
 
-    def _places(self, output: str) -> Iterator[Path]:
-        for way in self.edit.ways:
-            for strength in self.options.strengths:
-                yield Path(f"strength_{strength_text(strength)}") / way.name / output
+    def _places(self, output: str) -> list[PurePosixPath]:
+        return [
+            PurePosixPath(f"strength_{strength_text(strength)}", way.name, output)
+            for way in self.edit.ways
+            for strength in self.options.strengths
+        ]
 
-    def _write_picture(self, target: Path, pixels: np.ndarray) -> None:
-        self.folder.write_png(self.folder.root / target, pixels)
+    def _morph_places(self, output: str) -> list[PurePosixPath]:
+        ways = self.edit.ways if self.options.morph else ()
+        return [PurePosixPath("morphs", way.name, output).with_suffix(".gif") for way in ways]
+
+    def _write_picture(self, place: PurePosixPath, pixels: np.ndarray) -> None:
+        self.folder.write_png(self.folder.place(place), pixels)
 
     def _strip(self, edited: Edited, shown: np.ndarray | None, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Input (if it is known), reconstruction, reference (if there is one) and all strengths, one row for each way."""
@@ -181,16 +191,15 @@ class _Job:
         titles += [strength_text(strength) for strength in self.options.strengths]
         return picture_grid(titles, rows, height, width)
 
-    def _write_morphs(self, output: str, ends: np.ndarray) -> None:
+    def _write_morphs(self, places: Sequence[PurePosixPath], ends: np.ndarray) -> None:
         """GIFs between the codes ends f32[ways, 2, ...], straight and eased: slow at both ends."""
         share = (1 - np.cos(np.linspace(0, np.pi, MORPH_FRAMES))) / 2
-        for way, (first, last) in zip(self.edit.ways, ends, strict=True):
+        for place, (first, last) in zip(places, ends, strict=True):
             weights = share.reshape(-1, *[1] * first.ndim).astype(np.float32)
             frames = to_bytes(cropped(self.model, self.edit.pictures(first + weights * (last - first))))
             height, width = _fitted(frames.shape[1:], MORPH_SIDE)
             small = [np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in frames]
-            target = (self.folder.root / "morphs" / way.name / output).with_suffix(".gif")
-            with self.folder.writing(target) as path:
+            with self.folder.writing(self.folder.place(place)) as path:
                 path.write_bytes(there_and_back(small, MORPH_MILLISECONDS))
 
 

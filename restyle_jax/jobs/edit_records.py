@@ -1,9 +1,9 @@
 """What an editing job has finished so far: one file for each photo, whose appearance makes it count."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -16,7 +16,8 @@ class Edited:
     """One finished photo.
 
     name: the photo's. output: the name of its pictures. checksum: of what was edited. values: {judge: f32[1 + n, attributes]}
-    before and after each of n edits, as lists. identity: n similarities, if they were measured.
+    before and after each of n edits, as lists. identity: n similarities, if they were measured. files: all its pictures in the
+    output folder.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Edited:
     checksum: int
     values: Mapping[str, list[list[float]]]
     identity: list[float] | None
+    files: Sequence[str] = ()
 
 
 class EditRecords:
@@ -49,11 +51,19 @@ class EditRecords:
         self.edited[edited.name] = edited
         self._files[edited.name] = path
 
+    def is_whole(self, name: str) -> bool:
+        """Whether the photo is finished and none of its pictures has been removed since."""
+        return name in self.edited and all(
+            self._folder.place(PurePosixPath(file)).exists() for file in self.edited[name].files
+        )
+
     def commit(self, edited: Edited, codes: np.ndarray) -> None:
-        """Record a finished photo and its edited codes f32[n, ...]."""
-        number = len(self.edited)
-        while (path := self._place / f"{number:08d}.npz").exists():
-            number += 1
+        """Record a finished photo, again perhaps, and its edited codes f32[n, ...]."""
+        path = self._files.get(edited.name)
+        if path is None:
+            number = len(self.edited)
+            while (path := self._place / f"{number:08d}.npz").exists():
+                number += 1
         with self._folder.writing_npz(path) as add:
             add("about", np.array(json.dumps(asdict(edited))))
             add("codes", codes)

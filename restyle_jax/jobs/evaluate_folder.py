@@ -63,6 +63,7 @@ class EvalOptions:
 
     data: a prepared data set, a folder with `test/` inside, or a plain folder, all of whose pictures are test pictures.
     lpips_trunk_weights, identity_weights: the published files, or directories with networks of ours.
+    resize_factors, label_resize: of super_resolution and of segmentation, see `Preparation`.
     """
 
     checkpoint: Path
@@ -70,6 +71,8 @@ class EvalOptions:
     steps: int = 5
     batch_size: int = 4
     task: Any = "inversion"
+    resize_factors: tuple[int, ...] = Preparation.resize_factors
+    label_resize: Any = Preparation.label_resize
     dtype: str = "float32"
     lpips_net: Any = "alex"
     lpips_trunk_weights: Path | None = None
@@ -78,8 +81,10 @@ class EvalOptions:
     overwrite: bool = False
 
     def description(self) -> dict[str, Setting]:
-        """The settings that results depend on, for people to read."""
+        """The settings that results depend on, for people to read; None for those of other tasks."""
         kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
+        kept["resize_factors"] = ",".join(map(str, self.resize_factors)) if self.task == "super_resolution" else None
+        kept["label_resize"] = self.label_resize if self.task == "segmentation" else None
         return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
@@ -168,13 +173,20 @@ def _networks(options: EvalOptions) -> tuple[dict[str, Any], dict[str, str]]:
 def _preparation(options: EvalOptions, model: Model) -> Preparation:
     channels, geometry = model.require_encoder().config.in_channels, model.geometry
     try:
-        preparation = Preparation(options.task, geometry.height, geometry.width, label_classes=channels)
+        preparation = Preparation(
+            options.task,
+            geometry.height,
+            geometry.width,
+            label_classes=channels,
+            resize_factors=options.resize_factors,
+            label_resize=options.label_resize,
+        )
     except ValueError as error:
         raise ImageError(f"{options.data}: {error}.") from error
-    if channels not in (preparation.channels, preparation.channels + 3):
+    if preparation.channels != (3 if channels == 6 else channels):
         raise CheckpointError.explain(
             options.checkpoint,
-            found=f"an encoder for inputs of {channels} channels",
+            found=f"an encoder for inputs of {channels} channels{' (a photo and its reconstruction)' * (channels == 6)}",
             expected=f"one for task {options.task}, whose pictures have {preparation.channels}",
             remedy="name the task that it was trained for with --task",
         )

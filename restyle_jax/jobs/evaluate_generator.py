@@ -15,7 +15,7 @@ from data_pipelines.folder import ImageError
 from data_pipelines.source import Source, open_split
 from restyle_jax import checkpoints
 from restyle_jax.checkpoints.feature_networks import load_features, origin
-from restyle_jax.checkpoints.networks import INCEPTION, load_lpips
+from restyle_jax.checkpoints.networks import INCEPTION, LINEAR, TRUNKS, load_lpips
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
 from restyle_jax.jobs.options import fingerprint
@@ -39,9 +39,11 @@ PathName = Literal["z-full", "z-end", "w-full", "w-end"]
 
 PATH_LENGTH = (
     f"mean of LPIPS v0.1 (VGG16) between G(t) and G(t + {EPSILON}), divided by {EPSILON}^2, without the values beyond the 1st and "
-    "the 99th percentile; {place}; {part} at no more than 256 px (means over blocks); not truncated; both pictures of a path have "
-    "the same noise"
+    "the 99th percentile; {place}; {part}, made by the averaged generator, values nominally in [-1, 1], neither clipped nor "
+    "rounded, at no more than 256 px (means over blocks); not truncated; both pictures of a path have the same fresh noise, and "
+    "{labels}"
 )
+MADE = "with the averaged generator, fresh noise, {labels}, rounded to bytes (halves upwards)"
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,13 @@ def evaluate_generator(
     with OutputFolder.claim(output, "eval-generator") as folder:
         network = load_features(options.features) if options.features else None
         lpips = load_lpips("vgg", options.lpips_trunk_weights, options.lpips_linear_weights) if options.ppl else None
-        features = origin(network, options.features) if network and options.features else None
+        features = origin(network.name, options.features) if network and options.features else None
+        weights = _lpips_origins(options) if lpips else {}
         identity = {
             **options.description(),
             "checkpoint": fingerprint(options.checkpoint),
             "features": features and features["sha256"],
+            **{name: file["sha256"] for name, file in weights.items()},
         }
         if not options.overwrite:
             folder.expect(identity)
@@ -130,13 +134,12 @@ def evaluate_generator(
         metrics = {
             "metrics": values,
             "features": features,
+            "lpips": weights or None,
             "counts": counts,
             "resolution": generator.config.resolution,
             "unreadable": unreadable,
             "definitions": definitions,
-            "made": "with the averaged generator, fresh noise, "
-            f"{'labels of real pictures' if options.labels else 'uniform labels'} if it has classes, rounded to bytes (halves "
-            "upwards)",
+            "made": MADE.format(labels=_label_definition(options)) if real is not None else None,
             "settings": {**options.description(), "batch_size": options.batch_size},
             "versions": environment.versions(),
             "device": environment.device(),
@@ -210,6 +213,15 @@ def _labels(options: GeneratorEvalOptions, source: Source | None, classes: int) 
     return labels
 
 
+def _lpips_origins(options: GeneratorEvalOptions) -> dict[str, dict[str, str]]:
+    """What the two files of LPIPS are, by the name of their option."""
+    assert options.lpips_trunk_weights and options.lpips_linear_weights  # they were read
+    return {
+        "lpips_trunk_weights": origin(TRUNKS["vgg"].what, options.lpips_trunk_weights),
+        "lpips_linear_weights": origin(LINEAR["vgg"].what, options.lpips_linear_weights),
+    }
+
+
 def _features_of_data(
     network: FeatureNetwork, source: Source, options: GeneratorEvalOptions, size: int, unreadable: dict[str, str]
 ) -> np.ndarray:
@@ -269,7 +281,11 @@ def _path_definition(path: PathName, options: GeneratorEvalOptions) -> str:
     space = "great circles in z" if path.startswith("z") else "straight lines in w"
     place = f"{space}, {'t anywhere' if path.endswith('full') else 't = 0'}"
     part = "the face part of FFHQ's pictures" if options.ppl_crop else "whole pictures"
-    return PATH_LENGTH.replace("{place}", place).replace("{part}", part)
+    return PATH_LENGTH.format(place=place, part=part, labels=_label_definition(options))
+
+
+def _label_definition(options: GeneratorEvalOptions) -> str:
+    return f"{'labels of real pictures' if options.labels else 'uniform labels'} if it has classes"
 
 
 def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:

@@ -19,7 +19,7 @@ from restyle_jax.jobs import environment
 from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.jobs.options import InvertOptions, load_models
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
-from restyle_jax.jobs.records import Inverted, Records, Timing, choose_outputs
+from restyle_jax.jobs.records import Inverted, Records, Timing, choose_outputs, step_picture
 from restyle_jax.jobs.report import PRODUCTS, Run, average_image_file, is_complete, write_reports
 from restyle_jax.model import Model, invert
 from restyle_jax.ops.images import to_bytes
@@ -45,7 +45,7 @@ def invert_folder(
     """Invert every photo in `inputs` (files and folders) into the folder `output`; `restyle invert --help` lists its files.
 
     Unreadable photos are skipped; the outcome names them, and photos whose inversion diverged. Photos that an earlier run
-    finished are not done again. `say` receives messages for people.
+    finished are not done again, unless a picture of theirs is gone. `say` receives messages for people.
 
     Raises:
       ImageError: an input does not exist or there are no photos.
@@ -63,7 +63,7 @@ def invert_folder(
             inverted = records.inverted
             folder.refuse_changed(done, lambda name: _has_changed(done[name], inverted[name]))
             _refuse_renamed(photos, records, output)
-        todo = [photo for photo in photos if records is None or photo.name not in records.inverted]
+        todo = [photo for photo in photos if records is None or not records.is_whole(photo.name)]
         if records is not None and not todo and is_complete(folder, records):
             say(f"Nothing to do: all {len(photos)} photos are inverted already, in {output}.")
             return Outcome(0, len(photos), diverged=records.diverged)
@@ -73,7 +73,7 @@ def invert_folder(
             folder.clear(PRODUCTS)
             records = Records(folder)
         folder.start(identity)
-        before = len(records.inverted)
+        before = len(records.inverted.keys() - {photo.name for photo in todo})
         skipped: dict[str, str] = {}
         if models is not None:
             batch_size = min(
@@ -83,7 +83,7 @@ def invert_folder(
         if records.inverted:
             say("Writing latents.npz, metrics.json, grid.png and change.png ...")
             write_reports(folder, records, photos, skipped)
-        return Outcome(len(records.inverted) - before, before, skipped, records.diverged)
+        return Outcome(len(todo) - len(skipped), before, skipped, records.diverged)
 
 
 def _has_changed(photo: Photo, known: Inverted) -> bool:
@@ -130,8 +130,8 @@ class _Job:
 
     def run(self, photos: Sequence[Photo]) -> dict[str, str]:
         """Invert and record all readable photos; returns why others were skipped, by name."""
-        taken = [inverted.output for inverted in self.records.inverted.values()]
-        outputs = choose_outputs([photo.name for photo in photos], taken)
+        known = {inverted.name: inverted.output for inverted in self.records.inverted.values()}
+        outputs = known | choose_outputs([photo.name for photo in photos if photo.name not in known], known.values())
         average = np.asarray((self.first or self.model).average.y[0])
         self.folder.write_png(average_image_file(self.folder), to_bytes(average))
         self._describe()
@@ -150,7 +150,7 @@ class _Job:
                 bar.update()
 
             for photo in photos:
-                if self.folder.too_long(Path("steps") / "1" / outputs[photo.name]):
+                if self.folder.too_long(step_picture(0, outputs[photo.name])):
                     skip(
                         photo,
                         ImageError(f"{photo.path}: its results need a longer name than can be. Shorten its name."),
@@ -211,7 +211,7 @@ class _Job:
 
         def write(place: tuple[int, int]) -> np.ndarray:
             row, step = place
-            target = self.folder.root / "steps" / str(step + 1) / outputs[batch.photos[row].name]
+            target = self.folder.place(step_picture(step, outputs[batch.photos[row].name]))
             with np.errstate(over="ignore", invalid="ignore"):  # what diverged is reported once, at the end
                 self.folder.write_png(target, to_bytes(images[step, row]))
                 return at_encoder_size(images[step, row], *average.shape[:2])
@@ -221,7 +221,8 @@ class _Job:
         with np.errstate(over="ignore", invalid="ignore"):
             l2 = np.square(small - batch.images[:rows, None]).mean(axis=(2, 3, 4), dtype=np.float64)
         estimates = np.concatenate([np.broadcast_to(average, (rows, 1, *average.shape)), small], axis=1)
-        estimates = estimates[np.isfinite(l2).all(axis=1)]
+        new = [photo.name not in self.records.summed for photo in batch.photos]
+        estimates = estimates[np.isfinite(l2).all(axis=1) & new]
         change = np.abs(np.diff(estimates, axis=1)).mean(axis=-1).sum(axis=0, dtype=np.float64)
         photos = []
         for photo, content, errors in zip(batch.photos, batch.contents, l2, strict=True):

@@ -9,7 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -91,9 +91,13 @@ class OutputFolder:
                 "another --output, or add --overwrite to replace the results."
             )
 
-    def too_long(self, target: Path) -> bool:
-        """Whether the system takes no file of this path in the folder."""
-        for path in (self.root / target, self.root / target.name):  # the folders need not exist yet
+    def place(self, result: PurePosixPath) -> Path:
+        """The file of a result in the folder: its name in UTF-8, as names of photos are read, whatever encoding the system uses."""
+        return self.root / os.fsdecode(str(result).encode())
+
+    def too_long(self, result: PurePosixPath) -> bool:
+        """Whether the system takes no file for this result in the folder."""
+        for path in (self.place(result), self.place(PurePosixPath(result.name))):  # the folders need not exist yet
             try:
                 path.lstat()
             except OSError as error:

@@ -52,6 +52,7 @@ class Records:
         self.inverted: dict[str, Inverted] = {}
         self.timings: list[Timing] = []
         self.change_sum: np.ndarray | None = None
+        self.summed: set[str] = set()  # names of the photos in that sum
         self._place: dict[str, tuple[Path, int]] = {}
         self._count = 0
         try:
@@ -75,6 +76,8 @@ class Records:
         for row, photo in enumerate(photos):
             self.inverted[photo.name] = photo
             self._place[photo.name] = (path, row)
+            if np.isfinite(photo.l2).all():
+                self.summed.add(photo.name)
         self.timings.append(timing)
         self._count += 1
 
@@ -83,11 +86,21 @@ class Records:
         """The names of photos with errors that are not finite, sorted. They are in no change map."""
         return tuple(sorted(name for name, photo in self.inverted.items() if not np.isfinite(photo.l2).all()))
 
+    def pictures(self, name: str) -> list[Path]:
+        """The files with the N pictures of a finished photo."""
+        photo = self.inverted[name]
+        return [self._folder.place(step_picture(step, photo.output)) for step in range(len(photo.l2))]
+
+    def is_whole(self, name: str) -> bool:
+        """Whether the photo is finished and none of its pictures has been removed since."""
+        return name in self.inverted and all(file.exists() for file in self.pictures(name))
+
     def _sum_file(self, number: int) -> Path:
         return self._sums / f"{number:08d}.npz"
 
     def commit(self, photos: Sequence[Inverted], latents: np.ndarray, change: np.ndarray, timing: Timing) -> None:
-        """Record a finished batch: latents f32[len(photos), N, K, w_dim], change f64[N, H, W] summed over its photos."""
+        """Record a finished batch: latents f32[len(photos), N, K, w_dim], change f64[N, H, W] summed over those of its photos that
+        are not in the sum yet."""
         total = change if self.change_sum is None else self.change_sum + change
         number = self._count
         with self._folder.writing_npz(self._sum_file(number)) as add:
@@ -111,6 +124,11 @@ class Records:
                 with np.load(path) as batch:
                     opened, codes = path, batch["latents"]
             yield name, codes[row]
+
+
+def step_picture(step: int, output: str) -> PurePosixPath:
+    """Where the picture after step `step`, from 0, lies in an output folder."""
+    return PurePosixPath("steps", str(step + 1), output)
 
 
 def choose_outputs(names: Sequence[str], taken: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_pipelines.folder import ImageError, Photo, read_photo
 from restyle_jax.jobs.outputs import OutputError, OutputFolder, Setting
-from restyle_jax.jobs.records import Inverted, Records
+from restyle_jax.jobs.records import Records
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
 PRODUCTS = ("steps", "latents.npz", "metrics.json", "grid.png", "grid_[0-9]*.png", "change.png", "change.npz")
@@ -80,8 +80,7 @@ def write_reports(folder: OutputFolder, records: Records, photos: Sequence[Photo
     with folder.writing_npz(folder.root / "latents.npz") as add:
         for name, latents in records.latents():
             add(name, latents)
-    counted = len(records.inverted) - len(records.diverged)
-    change = (records.change_sum / max(counted, 1)).astype(np.float32)
+    change = (records.change_sum / max(len(records.summed), 1)).astype(np.float32)
     with folder.writing_npz(folder.root / "change.npz") as add:
         add("maps", change)
     folder.write_png(folder.root / "change.png", change_figure(change, run.steps))
@@ -124,23 +123,16 @@ def _grid_pages(folder: OutputFolder, records: Records, run: Run, photos: Sequen
     height, width = run.height // shrink, run.width // shrink
     rows = max(1, min(PAGE_ROWS, PAGE_PIXELS // (len(columns) * height * width)))
     paths = {photo.name: photo.path for photo in photos}
-    average = _thumbnail(Image.open(average_image_file(folder)), height, width)
+    average = _saved(average_image_file(folder), height, width)
 
     def row(name: str) -> GridRow:
-        inverted = records.inverted[name]
-        steps = [_thumbnail(image, height, width) for image in _step_images(folder, inverted)]
-        notes = ["", "", *(f"L2 {value:.4f}" for value in inverted.l2)]
+        steps = [_saved(file, height, width) for file in records.pictures(name)]
+        notes = ["", "", *(f"L2 {value:.4f}" for value in records.inverted[name].l2)]
         return GridRow(name, [_input(paths.get(name), height, width), average, *steps], notes)
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, min(len(names), MAX_PAGES * rows), rows):
             yield picture_grid(columns, pool.map(row, names[start : start + rows]), height, width)
-
-
-def _step_images(folder: OutputFolder, inverted: Inverted) -> Iterator[Image.Image]:
-    for i in range(1, len(inverted.l2) + 1):
-        with Image.open(folder.root / "steps" / str(i) / inverted.output) as image:
-            yield image
 
 
 def _input(path: Path | None, height: int, width: int) -> np.ndarray | None:
@@ -153,6 +145,15 @@ def _input(path: Path | None, height: int, width: int) -> np.ndarray | None:
         return None  # it could be read when it was inverted; the grid shows an empty cell
 
 
-def _thumbnail(image: Image.Image, height: int, width: int) -> np.ndarray:
-    resized = image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(resized)
+def _saved(file: Path, height: int, width: int) -> np.ndarray | None:
+    """A picture that this job or an earlier one wrote, or None if it is gone and was not made again.
+
+    Raises OutputError if it is damaged.
+    """
+    if not file.exists():
+        return None
+    try:
+        image = read_photo(file)
+    except ImageError as error:
+        raise OutputError(f"{error} Remove it and run the same command again.") from error
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

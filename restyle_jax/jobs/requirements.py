@@ -82,7 +82,9 @@ def require_paths(config: Any, expected: Mapping[str, str], others: Sequence[str
 def preparation(config: EncoderTraining) -> Preparation:
     """How pictures become arrays. Raises ValueError if the settings do not make sense."""
     labels = config.in_channels if config.task == "segmentation" else 0
-    return Preparation(config.task, config.height, config.width, config.flip, labels, config.resize_factors)
+    return Preparation(
+        config.task, config.height, config.width, config.flip, labels, config.resize_factors, config.label_resize
+    )
 
 
 def _refuse(missing: Sequence[str]) -> None:

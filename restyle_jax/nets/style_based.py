@@ -65,6 +65,13 @@ def check_labels(labels: jax.Array | None, label_dim: int) -> None:
         raise ValueError(f"this mapping network takes {needs}, got {'none' if labels is None else labels.shape}")
 
 
+def uniform_labels(key: jax.Array, count: int, label_dim: int) -> jax.Array | None:
+    """Labels drawn uniformly, one-hot f32[count, label_dim]; None for networks that take none."""
+    if not label_dim:
+        return None
+    return jax.nn.one_hot(jax.random.randint(key, (count,), 0, label_dim), label_dim)
+
+
 def noise_maps(noise: Noise, stored: Sequence[jax.Array], batch: int) -> list[jax.Array | None]:
     """One map (or None) for each of the `stored` ones. Raises ValueError on an unknown mode or a list of the wrong length."""
     if isinstance(noise, str):
@@ -98,15 +105,16 @@ def truncate(w: jax.Array, w_avg: jax.Array, psi: jax.Array | float, cutoff: int
 def mean_w(mapping: Mapping, key: jax.Array, samples: int = 100_000, chunk: int = 10_000) -> jax.Array:
     """Mean of mapped normal z, f32[w_dim] (f32[K, w_dim] if each style has a code of its own).
 
-    Computed `chunk` samples at a time so that memory stays small. A conditional network is averaged over labels drawn
-    uniformly. pSp and ReStyle use 100,000 samples, e4e 10,000.
+    Computed `chunk` samples at a time (the rest at last) so that memory stays small. A conditional network is averaged over
+    labels drawn uniformly. pSp and ReStyle use 100,000 samples, e4e 10,000.
     """
 
-    def mean(key: jax.Array) -> jax.Array:
+    def mean(key: jax.Array, count: int = chunk) -> jax.Array:
         key_z, key_label = jax.random.split(key)
-        labels = None
-        if mapping.label_dim:
-            labels = jax.nn.one_hot(jax.random.randint(key_label, (chunk,), 0, mapping.label_dim), mapping.label_dim)
-        return mapping(jax.random.normal(key_z, (chunk, mapping.z_dim)), labels).mean(0)
+        labels = uniform_labels(key_label, count, mapping.label_dim)
+        return mapping(jax.random.normal(key_z, (count, mapping.z_dim)), labels).mean(0)
 
-    return jax.lax.map(mean, jax.random.split(key, max(samples // chunk, 1))).mean(0)
+    chunks, rest = divmod(samples, chunk)
+    keys = jax.random.split(key, chunks + bool(rest))
+    means = jax.lax.map(mean, keys[:chunks])
+    return (means.sum(0) * chunk + mean(keys[-1], rest) * rest) / samples if rest else means.mean(0)

@@ -66,14 +66,19 @@ class Mapping(nnx.Module):
     """Z to W: pixel norm, then equalised dense layers with learning-rate multiplier 0.01.
 
     With labels, their normalised embedding is appended to z; with `z_dim` 0 it stands alone (the discriminator's mapping).
+    Without layers, this is w: raises ValueError unless it is as wide.
     """
 
     def __init__(self, z_dim: int, w_dim: int, layers: int, label_dim: int, *, rngs: nnx.Rngs):
         self.z_dim, self.label_dim = z_dim, label_dim
         if label_dim:
             self.embed = EqualDense(label_dim, w_dim, rngs=rngs)
-        widths = [z_dim + (w_dim if label_dim else 0)] + [w_dim] * (layers - 1)
-        self.layers = nnx.List([EqualDense(width, w_dim, lr_mul=0.01, rngs=rngs) for width in widths])
+        widths = [z_dim + (w_dim if label_dim else 0)] + [w_dim] * layers  # of what enters each layer, and of w
+        if widths[-1] != w_dim:
+            raise ValueError(
+                f"a mapping network without layers has z and embedded labels of {widths[-1]} numbers, expected {w_dim} as in w"
+            )
+        self.layers = nnx.List([EqualDense(width, w_dim, lr_mul=0.01, rngs=rngs) for width in widths[:-1]])
 
     def __call__(self, z: jax.Array | None, labels: jax.Array | None = None) -> jax.Array:
         """z: f32[B, z_dim], labels: f32[B, label_dim] (one-hot) -> w: f32[B, w_dim]. Raises ValueError on missing labels."""

@@ -111,4 +111,9 @@ def _contradictions(config: EncoderTraining) -> list[str]:
         wrong.append(
             f"in_channels: found {config.in_channels} for task {config.task}, expected {' or '.join(map(str, channels))}"
         )
+    if config.task == "segmentation" and config.in_channels == 6:
+        wrong.append(
+            "in_channels: found 6 for task segmentation, expected another number of classes, as 6 channels are a photo and its "
+            "reconstruction (ReStyle): count one more class, which no picture has"
+        )
     return wrong

@@ -62,6 +62,8 @@ class EncoderTraining(Run):
     extra_channels: how its input layer, or that of `checkpoint`, is extended to more channels; "fresh" does not take it from the
         file at all.
     task: what the source picture is, and how it relates to the target (pSp section 4); "inversion" has one picture for both.
+        resize_factors: by one of which super-resolution reduces a picture. label_resize: the filter that brings the label maps of
+        a segmentation to size; "bilinear" makes up labels along borders, as in the training of the published checkpoint.
     height, width, top: geometry of the encoder's input, see `refine.Geometry`.
     steps_per_image: N. random_steps: draw the number of steps of every batch from 1 ... N. through_steps: back-propagate
         through all steps (rematerialised) instead of treating each step's input as a constant. loss_on: "every" step or
@@ -71,7 +73,8 @@ class EncoderTraining(Run):
     lpips_net: which LPIPS, with the torchvision trunk and the LPIPS v0.1 linear layers read from `lpips_trunk_weights` and
         `lpips_linear_weights`; identity_weights: model_ir_se50.pth; moco_weights: moco_v2_800ep_pretrain.pt. Instead,
         lpips_trunk_weights and identity_weights may be folders of networks trained here (experiments/avatars/perceptual.py,
-        experiments/avatars/identity.py), for pictures of their size.
+        experiments/avatars/identity.py), for pictures of their size. moco_normalise: show the MoCo network pictures normalised as
+        in its own training, which the published settings do not.
     progressive_start, progressive_every: e4e's schedule: style i is freed at step start + (i - 1) every; None trains all.
     discriminator_learning_rate, r1, r1_every, pool_size: latent discriminator (in use if `adversarial` is not 0).
     discriminator_codes: show it the encoder's codes as they are used ("absolute"), or as ReStyle's code does without w_avg
@@ -101,6 +104,7 @@ class EncoderTraining(Run):
     top: int = 0
     flip: bool = True
     resize_factors: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    label_resize: Literal["nearest", "bilinear"] = "nearest"
     steps_per_image: int = 5
     random_steps: bool = False
     through_steps: bool = False
@@ -121,6 +125,7 @@ class EncoderTraining(Run):
     lpips_linear_weights: Path | None = None
     identity_weights: Path | None = None
     moco_weights: Path | None = None
+    moco_normalise: bool = False
     progressive_start: int | None = None
     progressive_every: int = 2000
     discriminator_learning_rate: float = 2e-5

@@ -19,6 +19,7 @@ from restyle_jax.losses.adversarial import LatentPool
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig
+from restyle_jax.nets.style_based import uniform_labels
 from restyle_jax.refine import Estimate
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
@@ -73,8 +74,9 @@ class EncoderTrainer:
     ) -> tuple[State, dict[str, jax.Array]]:
         """One update of the latent discriminator, and every `r1_every` steps a second one with the R1 penalty.
 
-        z: f32[B, z_dim]. Real codes are mapped z; fake ones the encoder's, one of the active styles of each picture. The encoder
-        runs in train mode, which updates its statistics once more. (`train_discriminator` of coach_restyle_e4e.py.)
+        z: f32[B, z_dim]. Real codes are mapped z, with uniform labels if the generator takes any; fake ones the encoder's, one of
+        the active styles of each picture. The encoder runs in train mode, which updates its statistics once more.
+        (`train_discriminator` of coach_restyle_e4e.py.)
         """
         config, start = self.config, self.start(state["params"], frozen, len(source))
         stage = self.stage(state["step"])
@@ -84,9 +86,10 @@ class EncoderTrainer:
         stats = nnx.state(encoder, nnx.BatchStat)
         if config.discriminator_codes == "absolute":
             fake += frozen["w_avg"]
-        real = generator.mapping(z)
-        own = state["discriminator"]
         key_real, key_fake = jax.random.split(key)
+        key_label = jax.random.fold_in(key, 2)  # of 0 and 1 it may give the keys of `split`
+        real = generator.mapping(z, uniform_labels(key_label, len(z), generator.mapping.label_dim))
+        own = state["discriminator"]
         pools = {side: own.get(side, LatentPool.empty(0, real.shape[-1])) for side in ("real", "fake")}
         pools["real"], real = adversarial.pool_draw(pools["real"], real, key_real)
         pools["fake"], fake = adversarial.pool_draw(pools["fake"], fake, key_fake, stage)
@@ -133,14 +136,23 @@ class EncoderTrainer:
         return optax.adam(self.config.discriminator_learning_rate)
 
     def gradient(
-        self, state: State, frozen: Frozen, source: jax.Array, target: jax.Array, key: jax.Array
+        self,
+        state: State,
+        frozen: Frozen,
+        source: jax.Array,
+        target: jax.Array,
+        key: jax.Array,
+        steps: jax.Array | None = None,
     ) -> tuple[State, nnx.State, dict[str, jax.Array]]:
-        """Gradient of the losses of the N refinement steps of a batch: (gradient, statistics, metrics f32[N])."""
+        """Gradient of the losses of the refinement steps of a batch: (gradient, statistics, metrics f32[N]).
+
+        steps: how many of the N steps are made; all when None.
+        """
         config = self.config
         stage = self.stage(state["step"])
         judge = self.judge(state)
         aim = self.objective.aim(frozen["losses"], target, source)
-        key_steps, key_noise = jax.random.split(key)
+        _, key_noise = jax.random.split(key)
 
         def step_loss(params: State, carry: Any) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
             estimate, stats, key = carry
@@ -163,24 +175,24 @@ class EncoderTrainer:
             means = {name: term.mean() for name, term in terms.items()}
             return means["loss"], ((estimate, nnx.state(encoder, nnx.BatchStat), key), means)
 
-        weights, steps = self.step_weights(key_steps)
         carry = (self.start(state["params"], frozen, len(source)), state["stats"], key_noise)
         gradient, (_, stats, _), metrics = refine.step_gradients(
-            step_loss, state["params"], carry, weights, steps, through_steps=config.through_steps
+            step_loss, state["params"], carry, self.step_weights(steps), steps, through_steps=config.through_steps
         )
         return gradient, stats, metrics
 
-    def step_weights(self, key: jax.Array) -> tuple[np.ndarray | jax.Array, jax.Array | None]:
-        """The weight of each step's loss, and how many steps are made if that is drawn."""
-        config, count = self.config, self.steps
-        steps = jax.random.randint(key, (), 1, count + 1) if config.random_steps else None
-        weights = np.zeros(count, np.float32) if config.loss_on == "last" else np.ones(count, np.float32)
-        if config.loss_on == "last":
-            weights[-1] = 1
-            return (weights, None) if steps is None else (jnp.arange(count) == steps - 1, steps)
-        if config.average_steps:
-            return (weights / count, None) if steps is None else (weights / steps, steps)
-        return weights, steps
+    def drawn_steps(self, key: jax.Array) -> jax.Array | None:
+        """How many steps are made in a batch, whose (first) gradient has this key; None if that is not drawn."""
+        key_steps, _ = jax.random.split(key)
+        return jax.random.randint(key_steps, (), 1, self.steps + 1) if self.config.random_steps else None
+
+    def step_weights(self, steps: jax.Array | None) -> np.ndarray | jax.Array:
+        """The weight of each step's loss, f32[N], where so many steps are made; all when None."""
+        made = self.steps if steps is None else steps
+        if self.config.loss_on == "last":
+            return np.arange(self.steps) == made - 1
+        weights = np.ones(self.steps, np.float32)
+        return weights / made if self.config.average_steps else weights
 
     @property
     def steps(self) -> int:
@@ -200,18 +212,20 @@ class EncoderTrainer:
             state, metrics = self.discriminate(state, frozen, source, z, key_discriminator)
         parts = config.micro_batches
         if parts == 1:
-            gradient, stats, means = self.gradient(state, frozen, source, target, key_gradient)
+            steps = self.drawn_steps(key_gradient)
+            gradient, stats, means = self.gradient(state, frozen, source, target, key_gradient, steps)
         else:
 
             def accumulate(carry: Any, inputs: Any) -> tuple[Any, dict[str, jax.Array]]:
                 total, stats = carry
-                gradient, stats, means = self.gradient({**state, "stats": stats}, frozen, *inputs)
+                gradient, stats, means = self.gradient({**state, "stats": stats}, frozen, *inputs, steps=steps)
                 return (jax.tree.map(lambda a, b: a + b / parts, total, gradient), stats), means
 
             # Every device keeps its own pictures: a part takes one picture of each run of `parts`.
             split = [x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1) for x in (source, target)]
             zeros = jax.tree.map(jnp.zeros_like, state["params"])
             keys = jax.random.split(key_gradient, parts)
+            steps = self.drawn_steps(keys[0])
             (gradient, stats), means = jax.lax.scan(accumulate, (zeros, state["stats"]), (*split, keys))
             means = {name: value.mean(0) for name, value in means.items()}
         state = self.update({**state, "stats": stats, "key": following}, gradient)

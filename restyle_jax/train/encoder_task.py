@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from restyle_jax import checkpoints
+from restyle_jax.checkpoints.style_transformer import mapping_is_changed
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.losses.adversarial import LatentPool
 from restyle_jax.model import Model
@@ -44,7 +45,13 @@ def encoder_task(config: EncoderTraining, *, paired: bool = False) -> Task:
 
     def publish(state: State, directory: Path) -> None:
         encoder, generator = trainer.networks(trainer.evaluated(state), state["stats"], frozen)
-        metadata = {"kind": "a model trained by restyle_jax", "source": directory.name, "step": int(state["step"])}
+        metadata = {
+            **model.metadata,
+            "kind": "a model trained by restyle_jax",
+            "source": directory.name,
+            "step": int(state["step"]),
+            "task": config.task,
+        }
         trained = dataclasses.replace(model, encoder=encoder, generator=generator, metadata=metadata)
         checkpoints.save(trained, directory)
 
@@ -159,7 +166,8 @@ def start_model(config: EncoderTraining) -> Model:
             f"width: found {config.width} with a generator of {side} x {side} pixels, expected a part or a multiple of {side}; set "
             "width and height"
         )
-    return Model(generator=generator, w_avg=w_avg, encoder=encoder, geometry=config.geometry)
+    metadata = {"mapping_is_changed": True} if mapping_is_changed(source.metadata) else {}
+    return Model(generator=generator, w_avg=w_avg, encoder=encoder, geometry=config.geometry, metadata=metadata)
 
 
 def _take_mapping(encoder: StyleTransformer, generator: Generator) -> None:

@@ -60,7 +60,7 @@ class Objective:
             networks["identity"] = load_identity(config.identity_weights)
             _check_size(networks["identity"].size, config.identity_weights, config)
         if config.moco:
-            networks["moco"] = load_moco(config.moco_weights)
+            networks["moco"] = load_moco(config.moco_weights, normalise=config.moco_normalise)
         return cls.of(config, networks)
 
     @classmethod

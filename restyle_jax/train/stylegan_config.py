@@ -23,7 +23,7 @@ class StyleGANTraining(Run):
     channel_base, channel_max: a layer at r px has min(channel_base / r, channel_max) channels.
     mapping_layers: dense layers from Z to W, both of `w_dim` numbers. (Those of the discriminator, for labels, are 8.)
     checkpoint: a generator and discriminator to go on from (rosinality .pt, NVlabs .pkl or our own), whose sizes are then
-        taken; the optimisers start anew.
+        taken; the optimisers start anew. Our own holds the averaged generator only, which is then also the one trained.
     labels: classes of the pictures, a JSON file {"labels": [[name, class], ...]} as the dataset.json of stylegan2-ada-pytorch;
         generator and discriminator are then conditional.
     flip: mirror one half of the pictures at random.

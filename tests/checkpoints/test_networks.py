@@ -1,5 +1,6 @@
 """The networks behind losses from their published files, written here in the official layouts."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from restyle_jax import CheckpointError
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.checkpoints.networks import load_face, load_lpips, load_moco
+from restyle_jax.train.config import EncoderTraining
+from restyle_jax.train.objective import Objective
 from tests import official
 from tests.losses import golden_networks
 
@@ -88,6 +91,11 @@ def test_moco(tmp_path: Path):
     np.testing.assert_array_equal(arrays["trunk.input_layer.norm.mean"], state["bn1.running_mean"])
     assert not any("prelu" in name for name in arrays)
     assert net.trunk.config.max_pool and net.trunk.config.width == 16
+    config = EncoderTraining(lpips=0, moco=0.5, moco_weights=path)
+    for on in (False, True):
+        objective, states = Objective.load(dataclasses.replace(config, moco_normalise=on))
+        assert objective.network("moco", states).normalise is on
+    assert not net.normalise and not config.moco_normalise
 
 
 def loaders() -> list[Any]:

@@ -1,5 +1,6 @@
 """Network pickles of NVlabs beyond the plain snapshot: conditional ones, single networks, and what is refused by name."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 
 import restyle_jax as rs
 from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.train.stylegan_config import StyleGANTraining
+from restyle_jax.train.stylegan_task import assemble
 from tests import networks, recipe
 from tests.convert import pickles
 
@@ -42,6 +45,10 @@ def generator(changes: Mapping[str, Any] | None = None, **state: np.ndarray) -> 
     return record("Generator", {**weights, **state}, {**attributes, **(changes or {})})
 
 
+def discriminator(changes: Mapping[str, Any]) -> pickles.Reduce:
+    return record("Discriminator", recipe.build(networks.manifest(f"{CONDITIONAL}_D")), changes)
+
+
 def write(path: Path, tree: Any) -> Path:
     path.write_bytes(pickles.dump(tree))
     return path
@@ -49,8 +56,8 @@ def write(path: Path, tree: Any) -> Path:
 
 def test_conditional_networks(tmp_path: Path):
     weights = recipe.build(networks.manifest(f"{CONDITIONAL}_D"))
-    discriminator = record("Discriminator", weights, {"b4.mbstd.group_size": None})
-    model = rs.load(write(tmp_path / "a.pkl", {"G": None, "D": discriminator, "G_ema": generator()}))
+    tree = {"G": None, "D": discriminator({"b4.mbstd.group_size": None}), "G_ema": generator()}
+    model = rs.load(write(tmp_path / "a.pkl", tree))
     config = model.require_generator()[0].config
     assert (config.label_dim, config.z_dim, config.w_dim, config.mapping_layers) == (3, 64, 64, 8)
     assert model.discriminator is not None and model.discriminator.config.label_dim == 3
@@ -64,6 +71,30 @@ def test_conditional_networks(tmp_path: Path):
 def test_a_network_alone(tmp_path: Path):
     model = rs.load(write(tmp_path / "a.pkl", generator()))
     assert model.require_generator()[0].config.conv_clamp == 256
+
+
+def test_a_discriminator_of_another_architecture_is_left_out(tmp_path: Path):
+    """As in NVlabs' file of CIFAR-10, whose generator is like all others."""
+    original = discriminator({"b8.architecture": "orig"})
+    file = write(tmp_path / "a.pkl", {"G": None, "D": original, "G_ema": generator()})
+    reason = "D (architecture='orig' in place of 'resnet')"
+    with pytest.warns(UserWarning, match=re.escape(f"{file} has a network that is left out: {reason}")):
+        model = rs.load(file)
+    assert model.generator is not None and model.discriminator is None
+    report = rs.inspect(file)
+    assert report["ignored"] == ["G", reason] and list(report["networks"]) == ["generator"]
+    config = StyleGANTraining(checkpoint=file, resolution=64)
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(rs.CheckpointError, match="found generator of Generator; expected both networks of StyleGAN2"),
+    ):
+        assemble(config)
+
+    with pytest.raises(rs.CheckpointError, match=r"architecture='orig' in place of 'resnet' \(the discriminator"):
+        rs.load(write(tmp_path / "alone.pkl", original))
+    worse = {"D": original, "G_ema": generator({"synthesis.b8.architecture": "orig"})}
+    with pytest.raises(rs.CheckpointError, match=r"architecture='orig' in place of 'skip' \(the generator"):
+        rs.load(write(tmp_path / "worse.pkl", worse))
 
 
 @pytest.mark.parametrize(

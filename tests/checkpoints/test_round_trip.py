@@ -53,6 +53,21 @@ def test_generator_and_discriminator(tmp_path: Path):
         assert_same({key: tensor.numpy() for key, tensor in read[name].items()}, tree[name])
 
 
+def test_generator_without_mapping_layers(tmp_path: Path):
+    state = official.generator(resolution=8)
+    state = official.without(state, *(key for key in state if key.startswith("style.")))
+    tree = {"g_ema": state, "latent_avg": np.arange(128, dtype=np.float32)}
+    with pytest.warns(UserWarning, match=r"a\.pt has no layers of a mapping network"):  # perhaps they were lost
+        rs.save(rs.load(official.write(tmp_path / "a.pt", tree)), tmp_path / "ours")
+    model = rs.load(tmp_path / "ours")
+    config = model.require_generator()[0].config
+    assert (config.mapping_layers, config.z_dim, config.w_dim) == (0, 128, 128)
+    back = rosinality_tree(model)
+    assert_same(back["g_ema"], state)
+    np.testing.assert_array_equal(back["latent_avg"], tree["latent_avg"])
+    assert rs.generate(model, [0]).shape == (1, 8, 8, 3)
+
+
 @pytest.mark.parametrize("save", ["zip", "legacy", "half", "bfloat16"])
 def test_files_that_torch_wrote(save: str, tmp_path: Path):
     generator = official.generator(resolution=8)

@@ -15,6 +15,9 @@ import torch
 import restyle_jax as rs
 from restyle_jax.checkpoints.export import Format
 from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.checkpoints.obstacles import obstacles
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
+from restyle_jax.nets.structure import structure
 from tests import official, tiny
 
 
@@ -217,6 +220,17 @@ def test_networks_that_do_not_fit(format: Format, named: str, tmp_path: Path):
     with pytest.raises(rs.CheckpointError, match="snapshot_64") as caught:
         rs.export_torch(model, tmp_path / "a.pt", format=format)
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "channels", "refused"),
+    [("fpn_progressive", 6, True), ("fpn_progressive", 3, False), ("progressive", 6, False)],
+)
+def test_encoder4editing_sees_three_channels(head: Any, channels: int, refused: bool, model: rs.Model):
+    sizes = EncoderConfig(head, "irse50", num_styles=8, in_channels=channels, style_dim=32, width=16, head_convs=1)
+    reasons = obstacles(dataclasses.replace(model, encoder=structure(Encoder, sizes)), "restyle")
+    assert ("6 input channels of Encoder4Editing in place of 3" in reasons) == refused
+    assert not any("no official class" in reason for reason in reasons)
 
 
 def test_unknown_format(generator: rs.Model, tmp_path: Path):

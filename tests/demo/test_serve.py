@@ -1,5 +1,7 @@
 """What the served page computes, without a browser (tests/browser has one), and what is refused."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from restyle_jax import model as models
 from restyle_jax.cli import main
 from restyle_jax.demo.live import Live
 from restyle_jax.demo.material import edits
+from restyle_jax.demo.serve import ended_by_signals
 from restyle_jax.demo.studio import Stopwatch, Studio
 from restyle_jax.edit import stylespace
 from restyle_jax.edit.direction import Direction, apply
@@ -92,6 +95,40 @@ def test_what_is_no_picture_is_named(live: Live, tmp_path: Path):
     (tmp_path / "notes.png").write_text("none")
     with pytest.raises(ImageError, match=r"notes\.png: not a picture"):
         live.invert(tmp_path / "notes.png", 1)
+
+
+def test_sigterm_removes_what_people_uploaded(tmp_path: Path, directions: dict[Path, Direction], photo: Path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = ["demo", "--serve", "--checkpoint", tiny.checkpoint(), "--direction", *directions, "--input", photo]
+    environment = {**os.environ, "TMPDIR": str(temporary), "MPLCONFIGDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "restyle_jax", *map(str, command)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        (folder,) = temporary.glob("restyle_demo_*")
+        assert (folder / "example_0.png").exists()
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+        assert "Traceback" not in process.stderr.read()
+    assert not folder.exists()
+
+
+def test_sighup_does_the_same_unless_it_is_ignored_as_by_nohup():
+    with pytest.raises(SystemExit) as ended, ended_by_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert ended.value.code == 129 and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_gradio_is_missing():

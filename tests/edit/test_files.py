@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +187,19 @@ HEADER = {"format": files.FORMAT, "version": 1}
 FIELDS = {"name": "a", "space": "W", "layers": None, "unit": 1, "zero": 0, "widths": [], "metadata": {}}
 
 
+def saved(path: Path, content) -> Path:
+    """The path of a file with this content: bytes, an array, arrays, or what torch saves."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content, allow_pickle=True)
+    elif path.suffix == ".npz":
+        np.savez(path, **content)
+    else:
+        torch.save(content, path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -235,15 +250,7 @@ FIELDS = {"name": "a", "space": "W", "layers": None, "unit": 1, "zero": 0, "widt
     ],
 )
 def test_bad_files(tmp_path: Path, name: str, content, message: str, capsys: pytest.CaptureFixture[str]):
-    path = tmp_path / name
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif isinstance(content, np.ndarray):
-        np.save(path, content, allow_pickle=True)
-    elif path.suffix == ".npz":
-        np.savez(path, **content)
-    else:
-        torch.save(content, path)
+    path = saved(tmp_path / name, content)
     with pytest.raises(CheckpointError, match=message) as raised:
         files.read_directions(path)
     assert str(path) in str(raised.value) and "What to do:" in str(raised.value) and "unsafe" not in str(raised.value)
@@ -273,6 +280,40 @@ def test_the_space_that_is_asked_for(tmp_path: Path):
         files.read_directions(tmp_path / "none.npy")
     with pytest.raises(CheckpointError, match="no components"):
         files.read_components(tmp_path / "a.npz")
+
+
+COMPONENTS = {"lat_comp": np.eye(2, 4), "lat_mean": np.ones(4), "lat_stdev": np.ones(2)}
+TORCH_COMPONENTS = {"comp": torch.eye(2, 4), "mean": torch.ones(1, 4), "std": torch.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "space", "other"),
+    [
+        ("stylegan_ffhq_age_boundary.npy", np.ones((1, 4)), "Z", "W"),
+        ("stylegan_ffhq_age_w_boundary.npy", np.ones((1, 4)), "W", "Z"),
+        ("stylegan2-ffhq_style_ipca_n1000000.npz", COMPONENTS, "Z", "W"),
+        ("stylegan2-ffhq_style_ipca_n1000000_w.npz", COMPONENTS, "W", "Z"),
+        ("ffhq_pca.pt", TORCH_COMPONENTS, "W", "Z"),
+        ("factor.pt", {"eigvec": torch.eye(4)}, "W", "Z"),
+        ("pose.pt", torch.ones(1, 4), "W", "Z"),
+        ("pose.pt", torch.ones(1, 4), "W", "W+"),
+        ("pose.pt", torch.ones(1, 6, 4), "W+", "Z"),
+    ],
+)
+def test_what_a_file_says_of_its_space_is_not_overruled(tmp_path: Path, name: str, content, space, other):
+    """By its official name, or by its kind and shape; another name leaves the word to the caller."""
+    path = saved(tmp_path / name, content)
+    message = f"{name}: found directions in {re.escape(space)} where {re.escape(other)} was asked for"
+    readers: list[Callable[..., list[Direction]]] = [files.read_directions]
+    if isinstance(content, dict) and "eigvec" not in content:
+        readers.append(lambda path, space: files.read_components(path, space=space).directions())
+    for read in readers:
+        assert {each.space for asked in (None, space) for each in read(path, space=asked)} == {space}
+        with pytest.raises(CheckpointError, match=message):
+            read(path, space=other)
+        if path.suffix != ".pt":
+            mine = saved(tmp_path / f"mine{path.suffix}", content)
+            assert {each.space for asked in (space, other) for each in read(mine, space=asked)} == {"Z", "W"}
 
 
 def test_what_a_format_has_no_room_for(tmp_path: Path):

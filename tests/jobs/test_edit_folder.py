@@ -221,6 +221,24 @@ def test_unreadable_photos_are_skipped(tmp_path: Path, direction: Path):
     assert outcome.edited == 1 and outcome.done_before == 3 and not outcome.skipped
 
 
+def test_photos_whose_pictures_are_gone_are_done_again(tmp_path: Path, direction: Path):
+    photos(tmp_path / "photos", 4)
+    shutil.copy(
+        tmp_path / "photos" / "0.png", tmp_path / "photos" / "0.jpg"
+    )  # they share the short name of their results
+    output, asked = tmp_path / "out", options(direction, strengths=(1.0,), morph=(-1.0, 1.0))
+    run(tmp_path / "photos", output, asked)
+    codes, pictures = latents(output / "latents.npz"), {*output.glob("[sm]*/**/*.*")}
+    for gone in ("strength_1/0.jpg.png", "strips/deep/1.png", "morphs/2.gif"):
+        (output / gone).unlink()
+    outcome, _ = run(tmp_path / "photos", output, asked)
+    assert (outcome.edited, outcome.done_before, outcome.skipped) == (3, 2, {})
+    assert {*output.glob("[sm]*/**/*.*")} == pictures and len(list((output / ".restyle" / "edited").iterdir())) == 5
+    for name, code in latents(output / "latents.npz").items():
+        np.testing.assert_allclose(code, codes[name], atol=1e-4)
+    assert "Nothing to do" in run(tmp_path / "photos", output, asked)[1][-1]
+
+
 def test_results_are_no_inputs_and_long_names_are_skipped(tmp_path: Path, direction: Path):
     """Names of 251 letters leave no place for the second ending that tells their results apart."""
     photos(tmp_path / "photos", 1)

@@ -16,14 +16,18 @@ import restyle_jax as rs
 from data_pipelines.folder import ImageError
 from data_pipelines.transforms import to_model_input
 from restyle_jax.checkpoints.networks import load_lpips
+from restyle_jax.cli import main
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.evaluate_folder import EvalOptions, evaluate_folder
 from restyle_jax.jobs.outputs import OutputError
+from restyle_jax.jobs.requirements import preparation
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.perceptual import LPIPS
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.ops.images import to_bytes, to_float
+from restyle_jax.train.config import EncoderTraining
 from tests import networks, tiny, weight_files
+from tests.data_pipelines.made_up import pairs
 
 SIZE = (48, 40)
 
@@ -137,6 +141,54 @@ def test_a_plain_folder_a_single_pass_and_other_settings(tmp_path: Path, photos:
     assert saved_metrics(tmp_path / "out")["settings"]["task"] == "frontalise"
     small = single_pass(photos, identity_weights=weight_files.face(weights))
     assert "these pictures have 32 x 32" in evaluate_folder(tmp_path / "small", small)["left_out"]["id"]
+
+
+def test_pictures_reduced_by_one_factor(tmp_path: Path, photos: Path) -> None:
+    """The factors of training do not all fit a small model, and a test wants one anyway."""
+    options = single_pass(photos, task="super_resolution")
+    with pytest.raises(ImageError, match=r"resize_factors \(1, 2, 4, 8, 16, 32\): expected factors from 1 to 20"):
+        evaluate_folder(tmp_path / "out", options)
+    errors = []
+    for factor in (1, 8):
+        chosen = dataclasses.replace(options, resize_factors=(factor,), overwrite=True)
+        errors.append(evaluate_folder(tmp_path / "out", chosen)["mean"]["l2"])
+        assert saved_metrics(tmp_path / "out")["settings"]["resize_factors"] == f"{factor}"
+    assert errors[0] != errors[1]
+    with pytest.raises(OutputError, match="resize_factors: 8 there, 2,4 now"):
+        evaluate_folder(tmp_path / "out", dataclasses.replace(options, resize_factors=(2, 4)))
+
+
+def test_label_maps_are_resized_as_in_training(tmp_path: Path) -> None:
+    pairs(tmp_path / "data", 2)
+    errors = []
+    for resize in ("nearest", "bilinear"):
+        options = single_pass(tmp_path / "data", task="segmentation", label_resize=resize, overwrite=True)
+        metrics = evaluate_folder(tmp_path / "out", options)
+        errors.append(metrics["mean"]["l2"])
+        assert metrics["settings"]["label_resize"] == resize and metrics["settings"]["resize_factors"] is None
+        config = EncoderTraining(task="segmentation", in_channels=3, label_resize=resize)
+        assert preparation(config).label_resize == resize
+    assert errors[0] != errors[1]
+    refining = dataclasses.replace(options, checkpoint=tiny.checkpoint())
+    with pytest.raises(CheckpointError, match=r"inputs of 6 channels \(a photo and its reconstruction\)"):
+        evaluate_folder(tmp_path / "out", refining)
+
+
+def test_options_of_other_tasks(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--checkpoint", str(tiny.checkpoint()), "--data", str(photos), "--output", str(tmp_path / "out")]
+    assert main([*command, "--resize-factors", "8"]) == 1
+    assert "--resize-factors is for --task super_resolution, not for --task inversion" in capsys.readouterr().err
+    assert main([*command, "--task", "super_resolution", "--label-resize", "bilinear"]) == 1
+    assert "--label-resize is for --task segmentation, not for --task super_resolution" in capsys.readouterr().err
+    for wrong in ("8,", "0", "2;4"):
+        with pytest.raises(SystemExit):
+            main([*command, "--resize-factors", wrong])
+        assert "expected a whole number of at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    command[2] = str(tiny.checkpoint(in_channels=3))
+    arguments = [*command, "--task", "super_resolution", "--resize-factors", "2,4", "--no-compilation-cache"]
+    assert main(arguments) == 1 and "1 picture(s) could not be read" in capsys.readouterr().err
+    assert saved_metrics(tmp_path / "out")["settings"]["resize_factors"] == "2,4"
 
 
 def test_requests_that_do_not_fit(tmp_path: Path, photos: Path, weights: Path) -> None:

@@ -170,6 +170,26 @@ def test_requests_that_do_not_fit(tmp_path: Path, features: Path, pictures: np.n
     refused(ImageError, "3 of 3 pictures can be read, expected at least 4", data=few)
 
 
+def test_path_lengths_alone(tmp_path: Path):
+    """They are of pictures that are not rounded; their networks are named with the hashes of their files."""
+    trunk, linear = weight_files.lpips(tmp_path, "vgg")
+    files = {"lpips_trunk_weights": trunk, "lpips_linear_weights": linear}
+    asked = options(ppl=("w-end",), ppl_count=3, batch_size=2, **files)
+    found = evaluate_generator(tmp_path / "out", asked)
+    assert found["metrics"].keys() == found["definitions"].keys() == {"ppl_w_end"}
+    text = found["definitions"]["ppl_w_end"]
+    assert "straight lines in w, t = 0; whole pictures, made by the averaged generator" in text
+    assert "[-1, 1], neither clipped nor rounded" in text and "uniform labels if it has classes" in text
+    assert found["made"] is None and found["features"] is None and found["counts"] == {"paths": 3}
+    assert {name: (file["file"], file["sha256"]) for name, file in found["lpips"].items()} == {
+        name: (str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for name, file in files.items()
+    }
+    assert "LPIPS v0.1 for vgg" in found["lpips"]["lpips_linear_weights"]["name"]
+    linear.write_bytes(linear.read_bytes() + b" ")
+    with pytest.raises(OutputError, match="lpips_linear_weights: "):
+        evaluate_generator(tmp_path / "out", asked)
+
+
 def test_the_command(tmp_path: Path, features: Path, pictures: np.ndarray):
     """In a process of its own, as users run it, with path lengths as well."""
     data = save(tmp_path / "data", pictures)
@@ -188,4 +208,5 @@ def test_the_command(tmp_path: Path, features: Path, pictures: np.ndarray):
     assert found["metrics"].keys() == {"fid", "kid", "precision", "recall", "ppl_w_end"} == found["definitions"].keys()
     assert found["metrics"]["ppl_w_end"] > 0 and found["counts"]["paths"] == 3
     assert "straight lines in w, t = 0; whole pictures" in found["definitions"]["ppl_w_end"]
+    assert found["made"].endswith("rounded to bytes (halves upwards)") and found["lpips"]
     assert "ppl_w_end" in done.stdout and "6 real and 6 made pictures" in done.stdout

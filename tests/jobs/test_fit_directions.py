@@ -137,3 +137,6 @@ def test_requests_that_do_not_fit(tmp_path: Path, classifier: Path):
         InterFaceGAN(scores, conditions=(tmp_path / "wide.npz",)),
     )
     refused(CheckpointError, "in W where Z", InterFaceGAN(scores, "Z", conditions=(tmp_path / "wide.npz",)))
+    np.save(tmp_path / "stylegan_ffhq_age_boundary.npy", np.ones((1, tiny.STYLE_DIM)))
+    of_z = (tmp_path / "stylegan_ffhq_age_boundary.npy",)
+    refused(CheckpointError, "in Z where W", InterFaceGAN(scores, "W", conditions=of_z))

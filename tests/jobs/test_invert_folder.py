@@ -1,5 +1,6 @@
 """The inversion job on real folders with a tiny model: what it writes, what it continues, what it refuses."""
 
+import io
 import json
 import os
 import shutil
@@ -55,6 +56,11 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".restyle" not in path.parts
     }
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        return np.asarray(picture).astype(int)
 
 
 def metrics(folder: Path) -> dict:
@@ -182,6 +188,50 @@ def test_a_finished_job_has_nothing_to_do_until_photos_are_added(tmp_path: Path)
     (output / "grid.png").unlink()
     assert run(photos, output)[0] == Outcome(0, 6)
     assert (output / "grid.png").exists(), "lost reports are written again"
+
+
+def test_photos_whose_pictures_are_gone_are_done_again(tmp_path: Path) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    make_photos(photos, 3)
+    shutil.copy(photos / "photo0.png", photos / "photo0.jpg")  # two photos that share the short name of their results
+    run(photos, output)
+    before = files(output)
+    (output / "steps" / "2" / "photo0.png.png").unlink()
+    (output / "steps" / "3" / "photo1.png").unlink()
+    assert run(photos, output)[0] == Outcome(2, 2)
+    after = files(output)
+    assert after.keys() == before.keys()
+    for name in after:
+        if name.startswith("steps"):
+            difference = pixels(output / name) - np.asarray(Image.open(io.BytesIO(before[name]))).astype(int)
+            assert np.abs(difference).max() <= 1
+    with np.load(output / "change.npz") as found, np.load(io.BytesIO(before["change.npz"])) as expected:
+        np.testing.assert_allclose(found["maps"], expected["maps"], atol=1e-5)
+    assert "Nothing to do" in run(photos, output)[1][-1]
+
+    shutil.rmtree(output / "steps")
+    (photos / "photo0.jpg").unlink()  # nothing can make its pictures again
+    make_photos(photos, 1, first=4)
+    assert run(photos, output)[0] == Outcome(4, 1)
+    assert len(metrics(output)["images"]) == len(latents(output)) == 5
+    assert {file.name for file in (output / "steps" / "2").rglob("*.png")} == {
+        "photo0.png.png", "photo1.png", "photo2.png", "photo4.png"
+    }  # fmt: skip
+
+
+def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    make_photos(photos, 2)
+    run(photos, output)
+    picture = output / "steps" / "2" / "photo1.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 2])
+    make_photos(photos, 1, first=4)
+    for _ in range(2):
+        with pytest.raises(OutputError, match=rf"{picture}: .*Remove it and run the same command again"):
+            run(photos, output)
+    picture.unlink()
+    assert run(photos, output)[0] == Outcome(1, 2) and len(metrics(output)["images"]) == 3
 
 
 def test_the_output_may_lie_inside_the_input(tmp_path: Path) -> None:

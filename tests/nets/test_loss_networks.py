@@ -99,6 +99,16 @@ def test_moco_network_takes_any_size():
     np.testing.assert_allclose(networks.apply(net, embed, resized), found, atol=1e-6)
 
 
+def test_moco_network_normalises_if_asked():
+    """Pictures in [0, 1] by the mean and standard deviation of ImageNet, as MoCo's own training."""
+    sizes, x = ResNetConfig((1, 1, 1, 1), True, 3, 8, True), pictures(1, 64, 96)
+    as_published, normalising = (networks.random(MoCoNetwork, sizes, normalise=on) for on in (False, True))
+    seen = ((x + 1) / 2 - jnp.array([0.485, 0.456, 0.406])) / jnp.array([0.229, 0.224, 0.225])
+    found, expected = networks.apply(normalising, embed, x), networks.apply(as_published, embed, seen)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - networks.apply(as_published, embed, x)).max() > 1e-3
+
+
 def test_wrong_input_is_named():
     with pytest.raises(
         ValueError, match=r"shape \(1, 16, 64, 3\), expected \[B, H, W, 3\] with H and W of at least 32"

@@ -1,5 +1,6 @@
 """StyleGAN2 generator: parity with the official code, and what must hold for any weights."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -10,9 +11,16 @@ from flax import nnx
 
 from restyle_jax.convert.tables import stylegan2 as table
 from restyle_jax.nets.structure import structure
-from restyle_jax.nets.style_based import broadcast_styles, channel_widths, mean_w, mix_styles, truncate
-from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
-from restyle_jax.ops.layers import ModulatedConv
+from restyle_jax.nets.style_based import (
+    broadcast_styles,
+    channel_widths,
+    mean_w,
+    mix_styles,
+    truncate,
+    uniform_labels,
+)
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig, Mapping
+from restyle_jax.ops.layers import ModulatedConv, pixel_norm
 from tests import networks, recipe
 from tests.networks import apply, latent, nchw
 
@@ -187,10 +195,46 @@ def test_conditional_mapping_uses_the_label():
     first, second = (generator.mapping(z, jax.nn.one_hot(jnp.array([i, i]), 3)) for i in (0, 1))
     assert np.abs(first - second).max() > 1e-3
     assert mean_w(generator.mapping, jax.random.key(0), samples=8, chunk=4).shape == (32,)
+    drawn = uniform_labels(jax.random.key(0), 3000, 3)
+    assert drawn is not None and uniform_labels(jax.random.key(0), 3000, 0) is None
+    np.testing.assert_allclose(drawn.mean(0), 1 / 3, atol=0.04)
+    np.testing.assert_array_equal(drawn.sum(1), 1)
     with pytest.raises(ValueError, match=r"labels of shape \[B, 3\]"):
         generator.mapping(z)
     with pytest.raises(ValueError, match="takes no labels"):
         small().mapping(z, jnp.ones((2, 3)))
+
+
+def test_mapping_without_layers_is_normalised_z():
+    """And the normalised embedding of a label, if that stands alone."""
+    z = jax.random.normal(jax.random.key(0), (2, 32))
+    config = GeneratorConfig(8, (16, 16), z_dim=32, w_dim=32, mapping_layers=0)
+    generator = networks.random(Generator, config)
+    np.testing.assert_array_equal(generator.mapping(z), pixel_norm(z))
+    assert not any("mapping" in path for path, _ in nnx.to_flat_state(nnx.state(generator)))
+    alone = networks.random(Mapping, 0, 32, 0, 3)
+    labels = jax.nn.one_hot(jnp.array([0, 2]), 3)
+    np.testing.assert_array_equal(alone(None, labels), pixel_norm(alone.embed(labels)))
+    for sizes in ({"z_dim": 24}, {"label_dim": 3}):
+        with pytest.raises(
+            ValueError, match=r"without layers has z and embedded labels of (24|64) numbers, expected 32"
+        ):
+            structure(Generator, dataclasses.replace(config, **sizes))
+
+
+@pytest.mark.parametrize("label_dim", [0, 3])
+@pytest.mark.parametrize("samples", [3, 10])
+def test_mean_w_counts_every_sample_once(samples: int, label_dim: int):
+    """The last chunk has the rest; each chunk has a key of its own."""
+    mapping = small(8, label_dim=label_dim).mapping
+    sizes = [4] * (samples // 4) + [samples % 4]
+    codes = []
+    for key, size in zip(jax.random.split(jax.random.key(0), len(sizes)), sizes, strict=True):
+        key_z, key_label = jax.random.split(key)
+        labels = jax.nn.one_hot(jax.random.randint(key_label, (size,), 0, 3), 3) if label_dim else None
+        codes.append(mapping(jax.random.normal(key_z, (size, 24)), labels))
+    expected = jnp.concatenate(codes).mean(0)
+    np.testing.assert_allclose(mean_w(mapping, jax.random.key(0), samples, chunk=4), expected, atol=1e-5)
 
 
 def test_mean_w_does_not_depend_on_chunks_beyond_rounding():

@@ -11,6 +11,7 @@ import pytest
 
 import restyle_jax as rs
 from experiments.benchmarks.planned import shapes
+from restyle_jax.checkpoints.export import restyle_tree
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
@@ -29,10 +30,10 @@ PLAIN = EncoderTraining(
 )
 
 
-def small(config: EncoderTraining):
-    """(trainer, frozen, first state) with a 16-px generator and an encoder of 32-px pictures."""
+def small(config: EncoderTraining, classes: int = 0):
+    """(trainer, frozen, first state) with a 16-px generator, of this many classes, and an encoder of 32-px pictures."""
     encoder = EncoderConfig(config.head, "resnet18", STYLES, config.in_channels, style_dim=DIM, width=4, head_convs=1)
-    generator = GeneratorConfig(16, (8, 8, 8), z_dim=DIM, w_dim=DIM, mapping_layers=2)
+    generator = GeneratorConfig(16, (8, 8, 8), z_dim=DIM, w_dim=DIM, mapping_layers=2, label_dim=classes)
     model = Model(
         encoder=networks.random(Encoder, encoder),
         generator=networks.random(Generator, generator),
@@ -106,6 +107,34 @@ def test_everything_at_once():
     for a, b in itertools.pairwise(states):
         expected = jax.tree.map(lambda old, new: 0.5 * old + 0.5 * new, a["ema"], b["params"])
         assert max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), expected, b["ema"]))) < 1e-6
+
+
+def test_codes_of_a_conditional_generator_are_judged_with_labels():
+    """The same z becomes one code for each class that is drawn."""
+    config = dataclasses.replace(PLAIN, adversarial=0.1, pool_size=2 * BATCH)
+    trainer, frozen, state = small(config, classes=3)
+    z = jnp.ones((BATCH, DIM))
+    state, _ = jax.jit(trainer.discriminate)(state, frozen, pictures()["source"], z, jax.random.key(0))
+    real = np.asarray(state["discriminator"]["real"].codes[:BATCH])
+    _, generator = trainer.networks(state["params"], state["stats"], frozen)
+    expected = np.asarray(generator.mapping(z[:3], jnp.eye(3)))
+    distances = np.abs(real[:, None] - expected).max(-1)
+    assert distances.min(1).max() < 1e-5 and len({*distances.argmin(1)}) > 1
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_number_of_steps_is_drawn_once_for_a_batch(parts: int):
+    trainer, frozen, state = small(dataclasses.replace(PLAIN, random_steps=True, micro_batches=parts))
+    step = jax.jit(trainer.step)
+    made, expected = [], []
+    for seed in range(6):
+        key = jax.random.key(seed)
+        after, _ = step({**state, "key": key}, frozen, pictures())
+        made.append(int(after["stats"]["trunk"]["input_layer"]["norm"]["count"][...]))  # encoder passes
+        of_gradient = jax.random.split(key, 4)[3]
+        first = of_gradient if parts == 1 else jax.random.split(of_gradient, parts)[0]
+        expected.append(parts * int(jax.random.randint(jax.random.split(first)[0], (), 1, 3)))
+    assert made == expected and {*made} == {parts, 2 * parts}
 
 
 def test_the_learning_rate_falls_to_nothing():
@@ -204,6 +233,28 @@ def test_a_trained_task_publishes_a_model(tmp_path):
     x = np.asarray(pictures()["source"])
     np.testing.assert_array_equal(rs.invert(model, x, steps=2).latents, rs.invert(start, x, steps=2).latents)
     assert model.geometry == config.geometry and model.metadata["step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "channels", "data_set", "label_nc"),
+    [
+        ("inversion", 6, "ffhq_encode", 0),
+        ("sketch", 1, "celebs_sketch_to_face", 1),
+        ("segmentation", 19, "celebs_seg_to_face", 19),
+        ("super_resolution", 3, "celebs_super_resolution", 0),
+        ("frontalise", 3, "ffhq_frontalize", 0),
+    ],
+)
+def test_a_published_model_keeps_its_task_for_the_official_options(task, channels, data_set, label_nc, tmp_path):
+    start = tiny.checkpoint(in_channels=channels)
+    trained = encoder_task(dataclasses.replace(PLAIN, checkpoint=start, task=task, in_channels=channels))
+    trained.publish(trained.init(jax.random.key(0)), tmp_path / "model")
+    model = rs.load(tmp_path / "model")
+    expected = {"dataset_type": data_set, "label_nc": label_nc, "input_nc": channels}
+    assert restyle_tree(model)["opts"].items() >= expected.items()
+    original = {"dataset_type": "mine", "label_nc": 7}
+    stated = dataclasses.replace(model, metadata={**model.metadata, "opts": original})
+    assert restyle_tree(stated)["opts"].items() >= original.items()
 
 
 @pytest.mark.parametrize(

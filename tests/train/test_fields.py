@@ -89,6 +89,7 @@ def test_every_field_can_be_described_and_read() -> None:
         ({"delta": 1e-4}, ["delta: found 0.0001 without progressive_start"]),
         ({"progressive_start": 10}, ["progressive_start: found 10 with head backbone"]),
         ({"task": "sketch"}, ["in_channels: found 6 for task sketch, expected 1"]),
+        ({"task": "segmentation"}, ["in_channels: found 6 for task segmentation, expected another number of classes"]),
     ],
 )
 def test_impossible_values_are_all_named(changes: dict[str, Any], words: list[str]) -> None:

@@ -1,6 +1,8 @@
 """Training of a Style Transformer, as the residual encoder of ReStyle: what is trained, dropout, and the model that comes out."""
 
 import dataclasses
+import shutil
+import warnings
 from pathlib import Path
 
 import jax
@@ -74,6 +76,34 @@ def test_training(tmp_path: Path):
 
     with pytest.raises(ValueError, match="head = 'style_transformer', but the configuration asks for 'backbone'"):
         start_model(dataclasses.replace(CONFIG, checkpoint=tmp_path / "model", head="backbone"))
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_a_mapping_network_that_was_trained_stays_known(official: bool, tmp_path: Path):
+    """From an official file over a run that starts there to a run that starts from that one; no other model says such a thing."""
+    narrow = StyleTransformerConfig(6, 6, "resnet18", tiny.STYLE_DIM, width=8, mapping_layers=2, hidden=64)
+    start = dataclasses.replace(
+        rs.load(tiny.checkpoint(encoder=False)),
+        encoder=networks.random(StyleTransformer, narrow),
+        metadata={"kind": "Style Transformer checkpoint"} if official else {},
+    )
+    rs.save(start, tmp_path / "0")
+
+    def warnings_of(**files: Path | None) -> list[str]:
+        """What is said when a task starts from these files and its model is loaded, of the latter."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            task = encoder_task(dataclasses.replace(CONFIG, **files))
+            task.publish(task.init(jax.random.key(0)), tmp_path / "model")
+            caught.clear()
+            rs.load(tmp_path / "model")
+        return [str(each.message) for each in caught if "mapping network" in str(each.message)]
+
+    for _ in range(2):
+        assert len(warnings_of(checkpoint=tmp_path / "0", generator=None)) == official
+        shutil.rmtree(tmp_path / "0")
+        (tmp_path / "model").rename(tmp_path / "0")
+    assert not warnings_of(checkpoint=tmp_path / "0")  # with the generator from its own file
 
 
 def test_contradictions():
