@@ -52,12 +52,12 @@ def fit(
         of another configuration, files there that are not of a run, a loss or state that is not finite, something that cannot
         be written. Earlier checkpoints stay intact.
     """
+    own = identity(config, task.frozen, fingerprint, task.scorer, test_fingerprint)
+    check_alike(own, resume)
     mesh = sharding.data_mesh()
     sharding.check_batch_size("batch_size", run.batch_size, mesh)
     if open_test:
         sharding.check_batch_size("test_batch_size", run.test_batch_size, mesh)
-    own = identity(config, task.frozen, fingerprint, task.scorer, test_fingerprint)
-    check_alike(own, resume)
     tell = say if distributed.is_first() else _ignore
     target = state_target(task, mesh, run.seed)
     if dry_run:

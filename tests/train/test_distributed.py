@@ -116,7 +116,7 @@ def test_processes_that_do_not_agree(tmp_path: Path):
     runs_of_each: list[dict[str, Any]] = [
         {"config": CONFIG | {"workers": 1}},
         {
-            "config": CONFIG | {"workers": 2, "learning_rate": 0.1, "max_steps": 6},
+            "config": CONFIG | {"workers": 2, "batch_size": 6, "learning_rate": 0.1, "max_steps": 6},
             "fingerprint": "25 pictures",
             "resume": "never",
         },
@@ -126,6 +126,7 @@ def test_processes_that_do_not_agree(tmp_path: Path):
         assert status == 1 and "Traceback" not in error
         assert (
             "error: the processes of this run do not agree:\n"
+            "  batch_size: 8 in process 0, 6 in process 1\n"
             "  learning_rate: 0.02 in process 0, 0.1 in process 1\n"
             "  max_steps: 12 in process 0, 6 in process 1\n"
             '  resume: "auto" in process 0, "never" in process 1\n'
