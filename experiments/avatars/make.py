@@ -27,7 +27,7 @@ from experiments.avatars.cards import card, markdown, origin
 from experiments.avatars.recipes import ENCODED, INVERTER, PERCEPTUAL, RECIPES, SCORED
 from restyle_jax import zoo
 from restyle_jax.checkpoints.half import store_half
-from restyle_jax.checkpoints.writing import whole_folder, writing
+from restyle_jax.convert.writing import whole_folder, writing
 from restyle_jax.edit.files import read_directions, write_directions
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.options import fingerprint

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,10 @@ from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.checkpoints.native import flattened
 from restyle_jax.checkpoints.obstacles import Format, obstacles
 from restyle_jax.checkpoints.opts import CARS, official_name
-from restyle_jax.checkpoints.writing import SCRATCH, writing
 from restyle_jax.convert import engine, torch_file
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import stylegan as stylegan_tables
+from restyle_jax.convert.writing import whole_file
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
 from restyle_jax.nets.encoders import Encoder
@@ -83,11 +82,8 @@ def export_torch(
 def write_torch(path: Path, tree: Mapping[str, Any], *, overwrite: bool) -> None:
     """Write nested dicts of arrays as a PyTorch file, which appears complete or not at all; errors as `export_torch`."""
     _check_new(path, overwrite)
-    with writing(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as scratch:
-        fresh = Path(scratch) / "new"
-        with fresh.open("xb") as file:
-            torch_file.write(file, tree)
-        fresh.replace(path)
+    with whole_file(path) as fresh, fresh.open("xb") as file:
+        torch_file.write(file, tree)
 
 
 def _check_new(path: Path, overwrite: bool) -> None:

@@ -31,9 +31,9 @@ from restyle_jax.checkpoints.config_file import (
 from restyle_jax.checkpoints.modules import NETWORKS, Blueprint, flat_arrays
 from restyle_jax.checkpoints.opts import json_able
 from restyle_jax.checkpoints.style_transformer import MAPPING_IS_CHANGED, mapping_is_changed
-from restyle_jax.checkpoints.writing import whole_folder, writing
 from restyle_jax.convert import engine, reader
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.convert.writing import whole_folder, writing
 from restyle_jax.model import Model
 
 WEIGHTS = "weights.safetensors"

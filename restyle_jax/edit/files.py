@@ -12,7 +12,6 @@ import json
 import os
 import pickle
 import re
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ import numpy as np
 from restyle_jax import zoo
 from restyle_jax.convert import reader, torch_file
 from restyle_jax.convert.errors import CheckpointError
+from restyle_jax.convert.writing import whole_file
 from restyle_jax.edit.direction import Direction, Space
 from restyle_jax.edit.ganspace import Components
 from restyle_jax.edit.stylespace import Statistics
@@ -291,18 +291,5 @@ def _write(path: str | os.PathLike[str], endings: tuple[str, ...] | None, write:
     path = Path(path)
     if endings and path.suffix not in endings:
         raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected {' or '.join(endings)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Its name is short, because that of the file may be as long as can be.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restyle-") as scratch:
-            fresh = Path(scratch) / "new"
-            with fresh.open("xb") as file:
-                write(file)
-            fresh.replace(path)
-    except OSError as error:
-        raise CheckpointError.explain(
-            path,
-            found=f"that it cannot be written ({error.strerror or error})",
-            expected="a writable place with enough free space",
-            remedy="choose another place",
-        ) from error
+    with whole_file(path) as fresh, fresh.open("xb") as file:
+        write(file)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from restyle_jax.convert.errors import CheckpointError
 
-# Short, because a file system that takes the name of a directory must also take this one with a random end.
+# Short, because a file system that takes the name of a file or directory must also take this one with a random end.
 SCRATCH = ".restyle-"
 
 
@@ -32,6 +32,15 @@ def writing(path: Path) -> Iterator[None]:
             expected="a writable place with enough free space",
             remedy=f"free some space (there are {free / 1e9:.1f} GB) or choose another place; nothing was left behind",
         ) from error
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The name of a new file to write, which then stands in place of `path`. Raises CheckpointError as `writing`."""
+    with writing(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as scratch:
+        fresh = Path(scratch) / "new"
+        yield fresh
+        fresh.replace(path)
 
 
 @contextlib.contextmanager
