@@ -103,7 +103,7 @@ class _Job:
     def run(self, source: Photos | Saved, names: Sequence[str], skipped: dict[str, str]) -> None:
         """Edit and record all readable photos; why others were skipped goes into `skipped`."""
         known = {edited.name: edited.output for edited in self.records.edited.values()}
-        outputs = known | choose_outputs([name for name in names if name not in known], known.values())
+        outputs = choose_outputs(names, known)
         with (
             tqdm(total=len(names), unit="image", desc="Editing", dynamic_ncols=True) as bar,
             ThreadPoolExecutor(thread_name_prefix="write-pictures") as writers,

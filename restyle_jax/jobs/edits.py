@@ -149,7 +149,7 @@ def _like(
     def codes(latents: np.ndarray, strengths: np.ndarray) -> Codes:
         return np.moveaxis(np.asarray(reference.edit(editor, latents, targets, strengths)), 2, 0)
 
-    names = choose_outputs(list(shown), ())
+    names = choose_outputs(list(shown), {})
     ways = tuple(
         Way(names[name].removesuffix(".png"), picture, code)
         for (name, picture), code in zip(shown.items(), targets, strict=True)

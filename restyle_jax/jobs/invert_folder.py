@@ -131,7 +131,7 @@ class _Job:
     def run(self, photos: Sequence[Photo]) -> dict[str, str]:
         """Invert and record all readable photos; returns why others were skipped, by name."""
         known = {inverted.name: inverted.output for inverted in self.records.inverted.values()}
-        outputs = known | choose_outputs([photo.name for photo in photos if photo.name not in known], known.values())
+        outputs = choose_outputs([photo.name for photo in photos], known)
         average = np.asarray((self.first or self.model).average.y[0])
         self.folder.write_png(average_image_file(self.folder), to_bytes(average))
         self._describe()

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -131,19 +131,21 @@ def step_picture(step: int, output: str) -> PurePosixPath:
     return PurePosixPath("steps", str(step + 1), output)
 
 
-def choose_outputs(names: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
+def choose_outputs(names: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
     """The file name under `steps/<i>/` for each photo name: its extension becomes `.png`.
 
     Where several photos would share one (`a.jpg` and `a.png`), each keeps its extension as well (`a.jpg.png`,
-    `a.png.png`). Names in `taken` belong to photos of an earlier run, which keep theirs. Names that differ only in case
-    count as equal, as they do on macOS and Windows.
+    `a.png.png`). known: those of an earlier run's photos, which keep them. Names that differ only in case count as equal, as
+    they do on macOS and Windows.
     """
-    used = {output.casefold() for output in taken}
+    used = {output.casefold() for output in known.values()}
     folders = {str(parent).casefold() for name in names for parent in PurePosixPath(name).parents}
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
     wanted = Counter(output.casefold() for output in short.values())
-    chosen: dict[str, str] = {}
+    chosen = {name: known[name] for name in names if name in known}
     for name in names:
+        if name in chosen:
+            continue
         output, number = short[name], 1
         if wanted[output.casefold()] > 1:
             output = f"{name}.png"

@@ -151,13 +151,13 @@ def test_records_survive_and_ignore_what_was_not_committed(tmp_path: Path) -> No
 
 
 def test_output_names() -> None:
-    assert choose_outputs(["a.jpg", "b/c.d.PNG", "plain"], []) == {
+    assert choose_outputs(["a.jpg", "b/c.d.PNG", "plain"], {}) == {
         "a.jpg": "a.png", "b/c.d.PNG": "b/c.d.png", "plain": "plain.png"
     }  # fmt: skip
-    assert choose_outputs(["a.jpg", "a.png"], []) == {"a.jpg": "a.jpg.png", "a.png": "a.png.png"}
-    assert choose_outputs(["a.png"], ["a.png"]) == {"a.png": "a.png.png"}, "an earlier a.jpg keeps a.png"
-    assert choose_outputs(["a.jpg", "A.png", "a.jpg.bmp"], [])["a.jpg.bmp"] != "a.jpg.png"
-    assert choose_outputs(["x.jpg", "x.png/y.jpg"], [])["x.jpg"] != "x.png", "x.png is a folder"
+    assert choose_outputs(["a.jpg", "a.png"], {}) == {"a.jpg": "a.jpg.png", "a.png": "a.png.png"}
+    assert choose_outputs(["a.png"], {"a.jpg": "a.png"}) == {"a.png": "a.png.png"}, "an earlier a.jpg keeps a.png"
+    assert choose_outputs(["a.jpg", "A.png", "a.jpg.bmp"], {})["a.jpg.bmp"] != "a.jpg.png"
+    assert choose_outputs(["x.jpg", "x.png/y.jpg"], {})["x.jpg"] != "x.png", "x.png is a folder"
 
 
 PARTS = st.sampled_from(["a", "A", "a.png", "a.jpg", "b.png", "a.png.png", "a.jpg.png", "c"])
@@ -166,12 +166,12 @@ NAMES = st.lists(st.lists(PARTS, min_size=1, max_size=2).map("/".join), unique=T
 
 @given(NAMES, st.integers(0, 8))
 def test_output_names_never_collide(names: list[str], done: int) -> None:
-    earlier = choose_outputs(names[:done], [])
-    later = choose_outputs(names[done:], earlier.values())
-    outputs = [*earlier.values(), *later.values()]
-    assert len({output.casefold() for output in outputs}) == len(names)
-    assert all(output.endswith(".png") for output in outputs)
-    for name, output in later.items():
+    earlier = choose_outputs(names[:done], {})
+    outputs = choose_outputs(names, earlier)
+    assert outputs.keys() == {*names} and outputs.items() >= earlier.items()
+    assert len({output.casefold() for output in outputs.values()}) == len(names)
+    assert all(output.endswith(".png") for output in outputs.values())
+    for name, output in outputs.items():
         assert os.path.dirname(name) == os.path.dirname(output)
 
 
