@@ -22,8 +22,7 @@ from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import OutputFolder, Setting
 from restyle_jax.jobs.real_pictures import real_pictures
 from restyle_jax.jobs.training_data import read_labels
-from restyle_jax.metrics import sets
-from restyle_jax.metrics.generated import lengths_of_generator, pictures_of_generator
+from restyle_jax.metrics import generated, sets
 from restyle_jax.metrics.path_length import EPSILON, Space, compared, perceptual_path_length
 from restyle_jax.nets.feature_networks import FeatureNetwork
 from restyle_jax.nets.generators import Generator
@@ -36,14 +35,6 @@ SHEET_CELL = 256
 SHEET_SEED = 0  # whatever the seed of the metrics, so that sheets of different generators compare
 
 PathName = Literal["z-full", "z-end", "w-full", "w-end"]
-
-PATH_LENGTH = (
-    f"mean of LPIPS v0.1 (VGG16) between G(t) and G(t + {EPSILON}), divided by {EPSILON}^2, without the values beyond the 1st and "
-    "the 99th percentile; {place}; {part}, made by the averaged generator, values nominally in [-1, 1], neither clipped nor "
-    "rounded, at no more than 256 px (means over blocks); not truncated; both pictures of a path have the same fresh noise, and "
-    "{labels}"
-)
-MADE = "with the averaged generator, fresh noise, {labels}, rounded to bytes (halves upwards)"
 
 
 @dataclass(frozen=True)
@@ -129,7 +120,9 @@ def evaluate_generator(
             for path in options.ppl:
                 name = f"ppl_{path.replace('-', '_')}"
                 values[name] = _path_length(generator, lpips, path, labels, options)
-                definitions[name] = _path_definition(path, options)
+                definitions[name] = generated.definition_of_lengths(
+                    *_kind(path), crop=options.ppl_crop, real_labels=options.labels is not None
+                )
             counts["paths"] = options.ppl_count
         metrics = {
             "metrics": values,
@@ -139,7 +132,7 @@ def evaluate_generator(
             "resolution": generator.config.resolution,
             "unreadable": unreadable,
             "definitions": definitions,
-            "made": MADE.format(labels=_label_definition(options)) if real is not None else None,
+            "made": None if real is None else generated.definition_of_pictures(real_labels=options.labels is not None),
             "settings": {**options.description(), "batch_size": options.batch_size},
             "versions": environment.versions(),
             "device": environment.device(),
@@ -215,11 +208,8 @@ def _labels(options: GeneratorEvalOptions, source: Source | None, classes: int) 
 
 def _lpips_origins(options: GeneratorEvalOptions) -> dict[str, dict[str, str]]:
     """What the two files of LPIPS are, by the name of their option."""
-    assert options.lpips_trunk_weights and options.lpips_linear_weights  # they were read
-    return {
-        "lpips_trunk_weights": origin(TRUNKS["vgg"].what, options.lpips_trunk_weights),
-        "lpips_linear_weights": origin(LINEAR["vgg"].what, options.lpips_linear_weights),
-    }
+    kinds = {"lpips_trunk_weights": TRUNKS["vgg"], "lpips_linear_weights": LINEAR["vgg"]}
+    return {name: origin(kind.what, getattr(options, name)) for name, kind in kinds.items()}
 
 
 def _features_of_data(
@@ -245,7 +235,7 @@ def _features_of_generator(
     labels: np.ndarray | None,
     options: GeneratorEvalOptions,
 ) -> np.ndarray:
-    pictures = pictures_of_generator(
+    pictures = generated.pictures_of_generator(
         generator,
         w_avg,
         options.count,
@@ -261,13 +251,13 @@ def _features_of_generator(
 def _path_length(
     generator: Generator, lpips: LPIPS, path: PathName, labels: np.ndarray | None, options: GeneratorEvalOptions
 ) -> float:
-    space: Space = "z" if path.startswith("z") else "w"
-    lengths = lengths_of_generator(
+    space, full = _kind(path)
+    lengths = generated.lengths_of_generator(
         generator,
         lpips,
         options.ppl_count,
         space=space,
-        full=path.endswith("full"),
+        full=full,
         crop=options.ppl_crop,
         seed=options.seed,
         batch_size=min(options.batch_size, options.ppl_count),
@@ -277,15 +267,9 @@ def _path_length(
         return perceptual_path_length(np.concatenate(list(_shown(lengths, bar))))
 
 
-def _path_definition(path: PathName, options: GeneratorEvalOptions) -> str:
-    space = "great circles in z" if path.startswith("z") else "straight lines in w"
-    place = f"{space}, {'t anywhere' if path.endswith('full') else 't = 0'}"
-    part = "the face part of FFHQ's pictures" if options.ppl_crop else "whole pictures"
-    return PATH_LENGTH.format(place=place, part=part, labels=_label_definition(options))
-
-
-def _label_definition(options: GeneratorEvalOptions) -> str:
-    return f"{'labels of real pictures' if options.labels else 'uniform labels'} if it has classes"
+def _kind(path: PathName) -> tuple[Space, bool]:
+    """The space of the paths, and whether they are measured everywhere."""
+    return "z" if path.startswith("z") else "w", path.endswith("full")
 
 
 def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
@@ -297,7 +281,7 @@ def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
 
 def _sample_sheet(generator: Generator, w_avg: jax.Array, options: GeneratorEvalOptions) -> np.ndarray:
     """u8[H, W, 3]: 8 x 8 pictures, always of the same codes and noise."""
-    batches = pictures_of_generator(
+    batches = generated.pictures_of_generator(
         generator,
         w_avg,
         SHEET_SIDE**2,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from restyle_jax.metrics.path_length import Space, compared, path_lengths
+from restyle_jax.metrics.path_length import EPSILON, Space, compared, path_lengths
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.perceptual import LPIPS
 from restyle_jax.nets.style_based import broadcast_styles, truncate
@@ -84,6 +84,27 @@ def _lengths(graphs, states, key, numbers, table, space, full, crop) -> jax.Arra
         return compared(_synthesis(generator, w, keys_noise), crop=crop)
 
     return path_lengths(lambda z: generator.mapping(z, labels), synthesis, lpips, z, t, space)
+
+
+def definition_of_pictures(*, real_labels: bool) -> str:
+    """What `pictures_of_generator` makes, for people. real_labels: whether labels are drawn from those of real pictures."""
+    return f"with the averaged generator, fresh noise, {_labels_named(real_labels)}, rounded to bytes (halves upwards)"
+
+
+def definition_of_lengths(space: Space, full: bool, *, crop: bool, real_labels: bool) -> str:
+    """What the mean of `lengths_of_generator` is, likewise."""
+    place = f"{'great circles in z' if space == 'z' else 'straight lines in w'}, {'t anywhere' if full else 't = 0'}"
+    part = "the face part of FFHQ's pictures" if crop else "whole pictures"
+    return (
+        f"mean of LPIPS v0.1 (VGG16) between G(t) and G(t + {EPSILON}), divided by {EPSILON}^2, without the values beyond the 1st "
+        f"and the 99th percentile; {place}; {part}, made by the averaged generator, values nominally in [-1, 1], neither clipped "
+        "nor rounded, at no more than 256 px (means over blocks); not truncated; both pictures of a path have the same fresh "
+        f"noise, and {_labels_named(real_labels)}"
+    )
+
+
+def _labels_named(real: bool) -> str:
+    return f"{'labels of real pictures' if real else 'uniform labels'} if it has classes"
 
 
 def _keys(key: jax.Array, numbers: jax.Array, count: int) -> jax.Array:
