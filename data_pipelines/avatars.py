@@ -161,6 +161,7 @@ class KeptAvatars(AvatarSource):
 
     Raises:
       ValueError: they do not fit into memory, or see `AvatarSource`.
+      DrawingError: a process that draws them fails, or was ended.
     """
 
     def __init__(self, split: Literal["train", "test"], count: int, resolution: int, style: Style = "painted") -> None:

@@ -1,5 +1,6 @@
 """CelebA-HQ, 30,000 aligned faces of 1024 x 1024 pixels (Karras et al., 2018), with the partition of CelebA."""
 
+import os
 import re
 from pathlib import Path
 
@@ -50,8 +51,8 @@ def layout(source: Path) -> Layout:
 
 
 def _beside(folder: Path, names: tuple[str, ...]) -> Path | None:
-    places = [folder / name for name in names] + [folder.resolve().parent / name for name in names]
-    return next((path for path in places if path.is_file()), None)
+    beside = (folder, Path(os.path.abspath(folder)).parent, folder.resolve().parent)  # the folder may be a link
+    return next((place / name for place in beside for name in names if (place / name).is_file()), None)
 
 
 def _table(path: Path, columns: int) -> list[list[str]]:

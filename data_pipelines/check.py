@@ -10,10 +10,11 @@ from typing import Literal
 from tqdm import tqdm
 
 from data_pipelines.folder import ImageError, read_ahead
-from data_pipelines.image_folder import SPLITS
-from data_pipelines.manifest import read_manifest
+from data_pipelines.image_folder import SPLITS, elsewhere
+from data_pipelines.manifest import FILE, read_manifest
 from data_pipelines.prepare import checksum
-from data_pipelines.source import PreparedSource, Source, is_prepared, open_split
+from data_pipelines.source import FolderSource, PreparedSource, Source, is_prepared, open_split, stored_splits
+from data_pipelines.transforms import to_rgb
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -63,7 +64,8 @@ class CheckReport:
 def check(path: Path, *, workers: int = 2, progress: bool = True) -> CheckReport:
     """Read every picture of a prepared data set (all splits, and their checksums) or of a folder.
 
-    Of pairs both pictures must be readable; sizes and duplicates are those of the targets.
+    Of pairs both pictures must be readable; sizes and duplicates are those of the targets. Pictures of a folder that are in none
+    of its splits count as a further one, `elsewhere`.
 
     Raises:
       ImageError: there are no pictures, pairs lack partners, or a prepared data set cannot be opened at all.
@@ -74,6 +76,7 @@ def check(path: Path, *, workers: int = 2, progress: bool = True) -> CheckReport
     if is_prepared(path):
         manifest = read_manifest(path)
         square = manifest.square
+        changed += [f"{split}: is not in {FILE}" for split in stored_splits(path) if split not in manifest.splits]
         for split, record in manifest.splits.items():
             source = splits[split] = PreparedSource(path, split)
             try:
@@ -84,6 +87,8 @@ def check(path: Path, *, workers: int = 2, progress: bool = True) -> CheckReport
     else:
         found: list[Literal["train", "test"]] = [split for split in SPLITS if (path / split).is_dir()]
         splits = {split: open_split(path, split) for split in found or SPLITS[:1]}
+        if photos := elsewhere(path):
+            splits["elsewhere"] = FolderSource(photos)
 
     sizes: dict[str, Size] = {}
     same: dict[bytes, list[str]] = defaultdict(list)
@@ -113,9 +118,13 @@ def _look(
 ) -> Iterator[tuple[str, tuple[Size, bytes] | ImageError]]:
     def look(index: int) -> tuple[str, tuple[Size, bytes] | ImageError]:
         try:
-            _, picture = source.open(index)
+            source_picture, picture = source.open(index)
+            if source.paired:
+                to_rgb(source_picture)
         except ImageError as error:
             return source.name(index), error
+        except ValueError as error:
+            return source.name(index), ImageError(f"{source.name(index)} (source): cannot be converted ({error}).")
         content = hashlib.blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=16).digest()
         return source.name(index), (picture.size, content)
 

@@ -20,6 +20,9 @@ from data_pipelines.transforms import to_model_input, to_rgb, upright
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+# From a picture file, and what errors call it, to what an encoder sees of it: f32[H, W, C]. Raises ImageError.
+Reader = Callable[[BinaryIO, str], np.ndarray]
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -49,7 +52,7 @@ class Content(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A photo as f32[H, W, 3] in [-1, 1], and the bytes that it was decoded from."""
+    """A photo as its reader sees it, f32[H, W, C], and the bytes that it was decoded from."""
 
     pixels: np.ndarray
     content: Content
@@ -57,7 +60,7 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` f32[batch_size, H, W, 3] in [-1, 1]; row i belongs to `photos[i]`, which was decoded from `contents[i]`; rows beyond
+    """`images` f32[batch_size, H, W, C]; row i belongs to `photos[i]`, which was decoded from `contents[i]`; rows beyond
     `len(photos)` are padding."""
 
     photos: list[Photo]
@@ -98,8 +101,12 @@ def list_photos(inputs: Sequence[Path], exclude: Path | None = None) -> list[Pho
     if len(set(found.values())) < len(found):
         root = os.path.commonpath(found)
         found = {path: path.relative_to(root).as_posix() for path in found}
-    photos = [Photo(_printable(name), path) for path, name in found.items()]
-    return sorted(photos, key=lambda photo: photo.name)
+    names: dict[str, Path] = {}
+    for path, name in found.items():
+        if other := names.get(printable := _printable(name)):
+            raise ImageError(f"{path!r} and {other!r}: both are written {printable}. Rename one of them.")
+        names[printable] = path
+    return [Photo(name, path) for name, path in sorted(names.items())]
 
 
 def _absolute(path: Path) -> Path:
@@ -137,23 +144,41 @@ def read_photo(path: Path) -> Image.Image:
     return decode(path, str(path))
 
 
+def photo_reader(height: int, width: int) -> Reader:
+    """The reader of photos for an encoder of this size: f32[height, width, 3] in [-1, 1]."""
+    return lambda file, name: to_model_input(decode(file, name), height, width)
+
+
 def decode(file: Path | BinaryIO, name: str, convert: Callable[[Image.Image], Image.Image] = to_rgb) -> Image.Image:
     """Decode a picture and turn it upright; `convert` makes 8-bit RGB of it. `name` is what errors call it.
 
     Raises:
       ImageError: as `read_photo`.
     """
-    with (
-        _explained(name),
-        nullcontext(file) if not isinstance(file, Path) else _open_file(file) as opened,
-        Image.open(opened) as image,
-    ):
+    with open_picture(file, name) as image:
         large = image.width * image.height > LARGE_PICTURE_PIXELS
         with _one_large_picture if large else nullcontext():
             return convert(upright(image))
 
 
-def _open_file(path: Path) -> BinaryIO:
+@contextmanager
+def open_picture(file: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
+    """A picture of which only the head is read. Raises ImageError as `read_photo`, also for what is done with it."""
+    with (
+        _explained(name),
+        nullcontext(file) if not isinstance(file, Path) else open_file(file) as opened,
+        Image.open(opened) as image,
+    ):
+        yield image
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of a picture file. Raises OSError if it cannot be read, ImageError if it is a pipe or a device."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_file(path: Path) -> BinaryIO:
     """Open a file for reading. What would let a reader wait for ever, such as a named pipe, is not opened."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ImageError(f"{path}: a folder, pipe or device, expected a picture file. Leave it out.")
@@ -184,7 +209,7 @@ def file_checksum(path: Path) -> int:
 
     Raises OSError if it cannot be read, ImageError if it is a pipe or a device.
     """
-    with _open_file(path) as file:
+    with open_file(path) as file:
         return _checksum(file)
 
 
@@ -195,12 +220,12 @@ def _checksum(file: BinaryIO) -> int:
     return checksum
 
 
-def _load(photo: Photo, height: int, width: int) -> Loaded | ImageError:
+def _load(photo: Photo, read: Reader) -> Loaded | ImageError:
     """The pixels of a photo and what identifies the bytes that they are from, whatever happens to the file afterwards."""
     try:
-        with _explained(str(photo.path)), _open_file(photo.path) as file:
+        with _explained(str(photo.path)), open_file(photo.path) as file:
             before = os.fstat(file.fileno())
-            pixels = to_model_input(decode(file, str(photo.path)), height, width)
+            pixels = read(file, str(photo.path))
             file.seek(0)  # not kept in memory meanwhile: some files are huge, and no pictures
             content = Content(before.st_size, before.st_mtime_ns, _checksum(file))
             after = os.fstat(file.fileno())
@@ -212,13 +237,13 @@ def _load(photo: Photo, height: int, width: int) -> Loaded | ImageError:
 
 
 def load_photos(
-    photos: Sequence[Photo], height: int, width: int, *, workers: int = 2, ahead: int = 16
+    photos: Sequence[Photo], read: Reader, *, workers: int = 2, ahead: int = 16
 ) -> Iterator[tuple[Photo, Loaded | ImageError]]:
-    """Yield every photo, in order, with its pixels f32[height, width, 3], or with the reason why it cannot be read.
+    """Yield every photo, in order, as `read` sees it, or with the reason why it cannot be read.
 
     `workers` threads decode up to `ahead` photos beyond the one that is yielded, whatever the number of photos.
     """
-    load = functools.partial(_load, height=height, width=width)
+    load = functools.partial(_load, read=read)
     yield from zip(photos, read_ahead(load, photos, workers=workers, ahead=ahead), strict=True)
 
 
@@ -241,8 +266,7 @@ def read_ahead(
 
 def batches(
     photos: Sequence[Photo],
-    height: int,
-    width: int,
+    read: Reader,
     batch_size: int,
     *,
     on_error: Callable[[Photo, ImageError], None],
@@ -259,7 +283,7 @@ def batches(
         pixels = [one.pixels for one in loaded + loaded[-1:] * (batch_size - len(group))]
         return Batch([photo for photo, _ in group], [one.content for one in loaded], np.stack(pixels))
 
-    for photo, result in load_photos(photos, height, width, workers=workers, ahead=2 * batch_size):
+    for photo, result in load_photos(photos, read, workers=workers, ahead=2 * batch_size):
         if isinstance(result, ImageError):
             on_error(photo, result)
             continue

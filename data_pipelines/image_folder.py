@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from data_pipelines.folder import ImageError, Photo
+from data_pipelines.folder import ImageError, Photo, list_photos, read_bytes
 from data_pipelines.layout import Encoded, Layout, Split, hashed_splits, photos_in, require_folder, split_of
 
 EXPECTED = (
@@ -32,17 +32,32 @@ def layout(source: Path) -> Layout:
     paired = {name: has_pairs(source / name) for name in folders}
     if len(set(paired.values())) > 1:
         raise ImageError(f"{source}: only one of train/ and test/ has source/ and target/ inside. Expected {EXPECTED}.")
+    left = elsewhere(source)
+    notes = [f"{len(left)} pictures are in no split and left out, such as {left[0].name}"] if left else []
     if not paired["train"]:
-        return Layout({name: split_of(photos_in(source / name)) for name in folders})
+        return Layout({name: split_of(photos_in(source / name)) for name in folders}, notes=notes)
     splits = {}
     for name in folders:
         pairs = list_pairs(source / name)
         splits[name] = Split(len(pairs), [(target.name, partial(_read_pair, pair, target)) for pair, target in pairs])
-    return Layout(splits, paired=True)
+    return Layout(splits, paired=True, notes=notes)
 
 
 def _read_pair(source: Photo, target: Photo) -> Encoded:
-    return {"source": source.path.read_bytes(), "image": target.path.read_bytes()}
+    return {"source": read_bytes(source.path), "image": read_bytes(target.path)}
+
+
+def elsewhere(folder: Path) -> list[Photo]:
+    """The photos of a folder that are in no split: beside `train/` and `test/`, or of pairs beside `source/` and `target/`."""
+    splits = [f"{name}/" for name in SPLITS if (folder / name).is_dir()] or [""]
+    used = tuple(
+        split + part for split in splits for part in (("source/", "target/") if has_pairs(folder / split) else ("",))
+    )
+    try:
+        photos = list_photos([folder])
+    except ImageError:  # links to folders are not followed, and there is nothing else
+        return []
+    return [photo for photo in photos if not photo.name.startswith(used)]
 
 
 def has_pairs(folder: Path) -> bool:

@@ -41,7 +41,15 @@ def read_labels(path: Path) -> Labels:
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}). Give a file of labels."
         ) from error
     if path.suffix.lower() == ".csv":
-        rows = list(enumerate(csv.reader(io.StringIO(text)), 1))
+        rows: list[tuple[int, list[str]]] = []
+        try:
+            for row in csv.reader(io.StringIO(text)):
+                rows.append((len(rows) + 1, row))
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {len(rows) + 1}: cannot be read ({error}); expected the name of a photo and its values, separated "
+                "by commas. Look for a quotation mark without its partner."
+            ) from error
         heading, rows = ([], []) if not rows else (rows[0][1][1:], rows[1:])
     else:
         lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
@@ -58,7 +66,7 @@ def read_labels(path: Path) -> Labels:
         if not row:
             continue
         cells = [VALUES.get(cell.strip().lower()) for cell in row[1:]]
-        if len(cells) != len(attributes) or None in cells:
+        if len(cells) != len(attributes) or None in cells or not PurePosixPath(row[0].strip()).name:
             raise DataError(
                 f"{path}, line {number}: found {' '.join(row)[:80]!r}; expected the name of a photo and {len(attributes)} values, "
                 "each 1 or -1, 1 or 0, true or false."
@@ -120,7 +128,8 @@ def labels_of(names: Sequence[str], labels: Labels, file: str) -> np.ndarray:
 
 
 def _bare(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix("")) if name else name
+    path = PurePosixPath(name)
+    return str(path).removesuffix(path.suffix)
 
 
 def _some(names: Sequence[str]) -> str:

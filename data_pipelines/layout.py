@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from data_pipelines.folder import ImageError, Photo, list_photos
+from data_pipelines.folder import ImageError, Photo, list_photos, read_bytes
 
 TEST_SHARE = 0.05
 
@@ -16,7 +16,8 @@ Encoded = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Split:
-    """`count` pictures: pairs of a name and a function that reads the bytes (called in any thread; may raise OSError)."""
+    """`count` pictures: pairs of a name and a function that reads the bytes (called in any thread; may raise OSError and
+    ImageError)."""
 
     count: int
     pictures: Iterable[tuple[str, Callable[[], Encoded]]]
@@ -40,7 +41,7 @@ def split_of(photos: Sequence[Photo]) -> Split:
 
 
 def _read(path: Path) -> Encoded:
-    return {"image": path.read_bytes()}
+    return {"image": read_bytes(path)}
 
 
 def in_test_share(name: str, share: float = TEST_SHARE) -> bool:
@@ -75,7 +76,7 @@ def find_folder(source: Path, names: Sequence[str], expected: str) -> Path:
     for name in names:
         if (source / name).is_dir():
             return source / name
-    if source.resolve().name in names:
+    if {source.absolute().name, source.resolve().name} & set(names):  # either may be a link to the other
         return source
     raise ImageError(f"{source}: contains none of {', '.join(f'{name}/' for name in names)}. Expected {expected}.")
 

@@ -203,6 +203,8 @@ def _read(
         return source.name(index), str(error)
     try:
         return _Sample(*preparation.arrays(*pictures, random, training=training), index, True, ())
+    except ValueError as error:
+        return source.name(index), f"{source.name(index)} (source): cannot be converted ({error})."
     except ImageError as error:  # a wrong label is a mistake in the data set, not a damaged file
         raise ImageError(f"{source.name(index)}: {error}") from error
 

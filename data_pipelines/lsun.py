@@ -1,5 +1,7 @@
 """LSUN church_outdoor, horse and bedroom (Yu et al., 2015), read from the published lmdb with the lmdb package."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,13 @@ PUBLISHED = {
 }
 # Of a category without a validation lmdb; one in 2,000 leaves about 1,000 of the two million horses.
 TEST_SHARE = 1 / 2000
+WALK = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], readonly=True, lock=False) as environment, environment.begin() as transaction:
+    for _ in transaction.cursor().iternext(keys=True, values=False):
+        pass
+"""
+"""Touches all pages of an lmdb that lead to pictures."""
 
 
 def expected(category: str) -> str:
@@ -82,6 +91,13 @@ def _entries(path: Path) -> int:
         entries = transaction.stat()["entries"]
     if not entries:
         raise ImageError(f"{path}: the lmdb is empty. Download and unpack it again.")
+    # lmdb ends a process that meets a damaged page: let it be another one.
+    walk = subprocess.run(
+        [sys.executable, "-c", WALK, str(path)], capture_output=True, text=True, errors="replace", check=False
+    )
+    if walk.returncode:
+        reason = walk.stderr.strip().rpartition("\n")[2] or f"signal {-walk.returncode}"
+        raise ImageError(f"{path}: not a readable lmdb ({reason}). Download and unpack it again.")
     return entries
 
 

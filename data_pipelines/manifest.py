@@ -5,10 +5,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar, get_origin, get_type_hints
 
 from data_pipelines.folder import ImageError
 
 FILE = "checksums.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,23 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     try:
         values = json.loads(path.read_text())
-        splits = {name: SplitRecord(**record) for name, record in values.pop("splits").items()}
-        left_out = [LeftOut(**item) for item in values.pop("left_out")]
-        return Manifest(splits=splits, left_out=left_out, **values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        splits = {name: _made(SplitRecord, record) for name, record in values["splits"].items()}
+        left_out = [_made(LeftOut, item) for item in values["left_out"]]
+        if not splits:
+            raise ValueError("it has no splits")
+        return _made(Manifest, {**values, "splits": splits, "left_out": left_out})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImageError(f"{path}: cannot be read ({error}). Run `restyle data prepare` again.") from error
+
+
+def _made(kind: type[T], values: dict[str, object]) -> T:
+    """An instance of a dataclass. Raises TypeError if fields are missing or unknown, or a value has another type."""
+    made = kind(**values)
+    for name, hint in get_type_hints(kind).items():
+        expected = get_origin(hint) or hint
+        if not isinstance(values[name], expected):
+            raise TypeError(f"{name} is {values[name]!r}, expected {expected.__name__}")
+    return made
 
 
 class Checksum:

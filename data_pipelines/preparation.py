@@ -1,13 +1,13 @@
 """What a task makes of a source and a target picture (pSp: `configs/transforms_config.py`, `datasets/augmentations.py`)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image
 
-from data_pipelines.folder import ImageError
-from data_pipelines.transforms import to_model_input, to_rgb
+from data_pipelines.folder import ImageError, Reader, decode, photo_reader
+from data_pipelines.transforms import as_stored, to_model_input, to_rgb
 
 TaskName = Literal["inversion", "sketch", "segmentation", "super_resolution", "frontalise"]
 NEEDS_PAIRS = ("sketch", "segmentation")
@@ -66,11 +66,8 @@ class Preparation:
         pillow_size = (self.width, self.height)
         y = to_model_input(target, self.height, self.width)
         flips = random.random(2) < (0.5 if training and self.flip else 0.0)
-        if self.task == "sketch":
-            grey = to_rgb(source).convert("L").resize(pillow_size, Image.Resampling.BILINEAR)
-            return (np.asarray(grey, np.float32) / np.float32(255))[..., None], y
-        if self.task == "segmentation":
-            return self._one_hot(source), y
+        if self.task in NEEDS_PAIRS:
+            return self.guide(source), y
         if self.task == "super_resolution":
             full = to_rgb(source).resize(pillow_size, Image.Resampling.BILINEAR)
             return to_model_input(reduce(full, int(random.choice(self.resize_factors))), self.height, self.width), y
@@ -81,9 +78,20 @@ class Preparation:
         flip_source, flip_target = flips if self.task == "frontalise" else flips[[0, 0]]
         return (x[:, ::-1] if flip_source else x), (y[:, ::-1] if flip_target else y)
 
+    def guide(self, source: Image.Image) -> np.ndarray:
+        """A sketch or a label image, upright and in the mode of its file -> f32[height, width, channels] in [0, 1].
+
+        Raises:
+          ImageError: a label is not below `label_classes`.
+        """
+        if self.task == "segmentation":
+            return self._one_hot(source)
+        grey = to_rgb(source).convert("L").resize((self.width, self.height), Image.Resampling.BILINEAR)
+        return (np.asarray(grey, np.float32) / np.float32(255))[..., None]
+
     def _one_hot(self, source: Image.Image) -> np.ndarray:
-        # 16-bit labels are numbers already; other modes become grey as upstream reads them.
-        labels = source if source.mode[0] == "I" else source.convert("L")
+        # 16-bit labels are numbers already, which Pillow resizes in mode I; other modes become grey as upstream reads them.
+        labels = source.convert("I" if source.mode[0] == "I" else "L")
         filter = Image.Resampling.NEAREST if self.label_resize == "nearest" else Image.Resampling.BILINEAR
         values = np.asarray(labels.resize((self.width, self.height), filter))
         if values.max() >= self.label_classes or values.min() < 0:
@@ -92,6 +100,24 @@ class Preparation:
                 "for each class), and is the number of classes right?"
             )
         return np.eye(self.label_classes, dtype=np.float32)[values]
+
+
+def input_reader(inputs: Literal["photo", "sketch", "label map"], height: int, width: int, channels: int) -> Reader:
+    """The reader of what an encoder of this size looks at: photos, f32[height, width, 3] in [-1, 1]; sketches, or label maps of so
+    many classes, as `Preparation.guide` makes them."""
+    if inputs == "photo":
+        return photo_reader(height, width)
+    task = "sketch" if inputs == "sketch" else "segmentation"
+    preparation = Preparation(task, height, width, label_classes=channels)
+
+    def read(file: BinaryIO, name: str) -> np.ndarray:
+        picture = decode(file, name, to_rgb if task == "sketch" else as_stored)
+        try:
+            return preparation.guide(picture)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}") from error
+
+    return read
 
 
 def reduce(image: Image.Image, factor: int) -> Image.Image:

@@ -6,6 +6,7 @@ TFDS's shuffling writer needs tensorflow and twice the space beyond 1 GB, and tr
 
 import errno
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -24,7 +25,7 @@ from data_pipelines import afhq, celeba_hq, ffhq, image_folder, lsun, stanford_c
 from data_pipelines.folder import ImageError, decode, read_ahead
 from data_pipelines.layout import Encoded, Layout, Split
 from data_pipelines.manifest import Checksum, LeftOut, Manifest, SplitRecord
-from data_pipelines.source import PreparedSource, as_stored, is_prepared
+from data_pipelines.source import PreparedSource, is_prepared
 from data_pipelines.transforms import to_rgb
 
 DATA_SETS: dict[str, tuple[Callable[[Path], Layout], str]] = {
@@ -74,6 +75,7 @@ def write_data_set(
       ImageError: too many pictures are damaged (more than 10 and than one percent of a split), or all of them; the target is
         not empty, a mount point or the current folder; it cannot be written, for example because the disk is full.
     """
+    target_dir = target_dir.resolve()
     if target_dir.exists() and (not target_dir.is_dir() or any(target_dir.iterdir())):
         state = "already holds a prepared data set" if is_prepared(target_dir) else "exists and is not an empty folder"
         raise ImageError(f"{target_dir}: {state}. Remove it first, or choose another place.")
@@ -82,7 +84,7 @@ def write_data_set(
             f"{target_dir}: is a mount point or the current folder, which a finished data set cannot replace. Name a folder inside."
         )
     layout = find()
-    with _complete_or_nothing(target_dir.resolve()) as folder:
+    with _complete_or_nothing(target_dir) as folder:
         left_out: list[LeftOut] = []
         records = _write(name, layout, folder, left_out, workers, progress)
         result = Manifest(name, layout.square, layout.paired, records, left_out, layout.notes)
@@ -116,7 +118,7 @@ def _complete_or_nothing(target: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.unfinished-", dir=target.parent))
         folder.chmod(0o755)
         lock = _lock(folder)
-        for earlier in target.parent.glob(f".{target.name}.unfinished-*"):
+        for earlier in target.parent.glob(f".{glob.escape(target.name)}.unfinished-*"):
             if earlier.name != folder.name and (its_lock := _lock(earlier)) is not None:
                 shutil.rmtree(earlier, ignore_errors=True)  # of a run that was killed: a living one would hold the lock
                 os.close(its_lock)
@@ -214,7 +216,7 @@ def _check(picture: tuple[str, Callable[[], Encoded]]) -> tuple[str, Encoded | I
         encoded = read()
         decode(BytesIO(encoded["image"]), name, to_rgb)
         if "source" in encoded:
-            decode(BytesIO(encoded["source"]), f"{name} (source)", as_stored)
+            decode(BytesIO(encoded["source"]), f"{name} (source)", to_rgb)
     except OSError as error:
         return name, ImageError(f"{name}: cannot be read ({error.strerror or error}).")
     except ImageError as error:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from data_pipelines import manifest
-from data_pipelines.folder import ImageError, Photo, decode, read_photo
+from data_pipelines.folder import ImageError, Photo, decode, open_picture, read_photo
 from data_pipelines.image_folder import has_pairs, list_pairs
 from data_pipelines.layout import Encoded, photos_in
+from data_pipelines.transforms import as_stored
 
 TFDS_FILE = "dataset_info.json"
 
@@ -115,8 +117,15 @@ class PreparedSource:
             )
         self.paired = description.paired
         try:
+            builder = tfds.builder_from_directory(folder)
+            shards = builder.info.splits[split]
+            broken = [
+                path.name
+                for path, length in zip(shards.filepaths, shards.shard_lengths, strict=True)
+                if ArrayRecordReader(str(path)).num_records() != length  # 0 where it cannot be opened
+            ]
             # Undecoded, because the decoder of TFDS copies every file several times.
-            self._records = tfds.builder_from_directory(folder).as_data_source(
+            self._records = builder.as_data_source(
                 split=split,  # pyright: ignore[reportCallIssue]
                 deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
             )
@@ -125,6 +134,11 @@ class PreparedSource:
             raise ImageError(
                 f"{folder}: the {split} split cannot be opened ({error}). Prepare the data set again."
             ) from error
+        if broken:
+            raise ImageError(
+                f"{folder}: {len(broken)} of {len(shards.filepaths)} files of the {split} split are missing or cut short, such as "
+                f"{broken[0]}. Copy or prepare the data set again."
+            )
         expected = description.splits[split].pictures
         if found != expected:
             raise ImageError(
@@ -144,7 +158,11 @@ class PreparedSource:
         try:
             example = tf_example_pb2.Example.FromString(self._records[index])  # pyright: ignore[reportAttributeAccessIssue]
             values = {key: feature.bytes_list.value[0] for key, feature in example.features.feature.items()}
-            return values.pop("name").decode(), values
+            name = values.pop("name").decode()
+            for role in ("image", "source") if self.paired else ("image",):
+                if role not in values:
+                    raise ValueError(f"it has no {role}")
+            return name, values
         except Exception as error:  # of any kind: ArrayRecord, protocol buffers and missing keys all differ
             raise ImageError(
                 f"{self._folder}: record {index} of {self._split} is damaged ({error}). Prepare the data set again."
@@ -182,21 +200,21 @@ class PreparedSource:
 
 
 def _head(file: Path | BytesIO, label: str) -> tuple[tuple[int, int], str]:
-    try:
-        with Image.open(file) as image:
-            return image.size, image.mode
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{label}: cannot be read ({error}).") from error
-
-
-def as_stored(image: Image.Image) -> Image.Image:
-    """The picture in the mode of its file: label images must not pass through a conversion of colours."""
-    return image
+    with open_picture(file, label) as image:
+        return image.size, image.mode
 
 
 def is_prepared(folder: Path) -> bool:
     """Whether a folder holds a data set made by `prepare` (or what is left of one)."""
     return (folder / TFDS_FILE).exists() or (folder / manifest.FILE).exists()
+
+
+def stored_splits(folder: Path) -> list[str]:
+    """The splits of a prepared data set by the table of contents beside its files. Raises ImageError if it cannot be read."""
+    try:
+        return list(tfds.builder_from_directory(folder).info.splits)
+    except Exception as error:  # of any kind, as when a split is opened
+        raise ImageError(f"{folder / TFDS_FILE}: cannot be read ({error}). Prepare the data set again.") from error
 
 
 def open_split(path: Path, split: Literal["train", "test"], *, test_path: Path | None = None) -> Source:

@@ -30,6 +30,11 @@ def upright(image: Image.Image) -> Image.Image:
     return image.copy() if method is None else image.transpose(method)
 
 
+def as_stored(image: Image.Image) -> Image.Image:
+    """The picture in the mode of its file: label images must not pass through a conversion of colours."""
+    return image
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode -> "RGB", 8 bits per channel.
 

@@ -6,7 +6,8 @@ The processes are started by their own command, and not by `multiprocessing`, wh
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 FEW = 1000  # pictures that one process has drawn before a second one would have started and helped
 
 
+class DrawingError(RuntimeError):
+    """A process that draws has failed, or was ended. The message says how."""
+
+
 def draw_all(source: "AvatarSource") -> np.ndarray:
     """All pictures of a source, uint8[count, resolution, resolution, 3].
 
-    Raises RuntimeError, with what it printed, if a process fails.
+    Raises DrawingError if a process fails, with what it printed; the others are stopped.
     """
     count, side = len(source), source.resolution
     processes = min(cores(), count // FEW)
@@ -28,19 +33,34 @@ def draw_all(source: "AvatarSource") -> np.ndarray:
         return source.drawn(np.arange(count))
     pictures = np.empty((count, side, side, 3), np.uint8)
     ends = np.linspace(0, count, processes + 1).astype(int)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    running: list[subprocess.Popen[bytes]] = []
 
-    def fill(first: int, last: int) -> None:
-        settings = [source.split, str(side), source.style, str(first), str(last)]
-        command = [sys.executable, "-m", __name__, *settings]
-        found = subprocess.run(
-            command, capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False
-        )
-        if found.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{found.stderr.decode(errors='replace')}")
-        pictures[first:last] = np.frombuffer(found.stdout, np.uint8).reshape(-1, side, side, 3)
+    def fill(process: subprocess.Popen[bytes], command: str, first: int, last: int) -> None:
+        drawn, printed = process.communicate()
+        if process.returncode < 0:
+            raise DrawingError(
+                f"{command}: ended by signal {-process.returncode}; perhaps the memory was full, then draw fewer pictures"
+            )
+        if process.returncode:
+            raise DrawingError(f"{command} failed:\n{printed.decode(errors='replace')}")
+        pictures[first:last] = np.frombuffer(drawn, np.uint8).reshape(-1, side, side, 3)
 
     with ThreadPoolExecutor(processes) as pool:
-        list(pool.map(fill, ends[:-1], ends[1:]))
+        try:
+            parts = []
+            for first, last in pairwise(ends.tolist()):
+                settings = [source.split, str(side), source.style, str(first), str(last)]
+                command = [sys.executable, "-m", __name__, *settings]
+                running.append(
+                    subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+                )
+                parts.append(pool.submit(fill, running[-1], " ".join(command), first, last))
+            for part in as_completed(parts):
+                part.result()
+        finally:
+            for process in running:
+                process.kill()  # without effect on those that have ended
     return pictures
 
 

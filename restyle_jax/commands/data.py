@@ -39,8 +39,9 @@ example:
 
 CHECK = """\
 Decodes every picture of a folder or a prepared data set, compares checksums, and names pictures
-that cannot be read, that have an odd size for their data set, and that are there twice. Nothing
-is changed. The exit status is 0 if nothing was found, otherwise 1.
+that cannot be read, that have an odd size for their data set, and that are there twice. Pictures
+beside train/ and test/ are counted as "elsewhere". Nothing is changed. The exit status is 0 if
+nothing was found, otherwise 1.
 
 example:
   restyle data check data/ffhq

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from data_pipelines.avatars import AvatarSource, KeptAvatars
+from data_pipelines.drawing.processes import DrawingError
 from data_pipelines.loader import evaluation_batches, training_batches
 from data_pipelines.preparation import Preparation
 from data_pipelines.source import Source
@@ -54,7 +55,7 @@ def train_on_avatars(
             if distributed.is_first():
                 say(f"drawing {config.pictures + config.test_pictures} avatars")
             train, test = (KeptAvatars(source.split, len(source), config.resolution) for source in (train, test))
-    except ValueError as error:
+    except (ValueError, DrawingError) as error:
         raise TrainingError(f"{error}.") from error
     learned, tested = lesson.view(train), lesson.view(test)
     preparation = Preparation(height=config.resolution, width=config.resolution, flip=False)

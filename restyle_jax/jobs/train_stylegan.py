@@ -10,6 +10,7 @@ import jax
 from flax import nnx
 
 from data_pipelines.avatars import AvatarSource, KeptAvatars
+from data_pipelines.drawing.processes import DrawingError
 from data_pipelines.folder import ImageError
 from data_pipelines.loader import training_batches
 from data_pipelines.preparation import Preparation
@@ -119,7 +120,7 @@ def _pictures(config: StyleGANTraining, *, keep: bool, say: Callable[[str], None
         try:
             kind = KeptAvatars if keep else AvatarSource
             return kind("train", config.avatars, config.resolution, config.avatar_style)
-        except ValueError as error:
+        except (ValueError, DrawingError) as error:
             raise TrainingError(f"{error}.") from error
     assert config.data
     try:

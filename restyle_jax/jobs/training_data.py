@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from data_pipelines.avatars import AvatarSource
+from data_pipelines.folder import ImageError
 from data_pipelines.manifest import read_manifest
 from data_pipelines.source import Source, is_prepared
 from restyle_jax.train.errors import TrainingError
@@ -32,7 +33,7 @@ def fingerprint(folder: Path | None, source: Source, split: Literal["train", "te
 def read_labels(file: Path, source: Source) -> np.ndarray:
     """The class of each picture of a source, int32[N], from a JSON file {"labels": [[name, class], ...]}.
 
-    Raises TrainingError if the file is none, a class is no number from 0 on, or a picture has none, or two.
+    Raises TrainingError if the file is none, a class is no number from 0 on, or a picture has none, or two, or is damaged.
     """
     try:
         entries = [(str(name), label) for name, label in json.loads(file.read_text(encoding="utf-8"))["labels"]]
@@ -55,10 +56,17 @@ def read_labels(file: Path, source: Source) -> np.ndarray:
                 "Remove the wrong one."
             )
     names = [source.name(index) for index in range(len(source))]
-    absent = [name for name in names if name not in classes]
+    absent = [index for index, name in enumerate(names) if name not in classes]
     if absent:
+        first = absent[:SHOWN]
+        try:  # the name of a damaged record cannot be read
+            for index in first:
+                source.head(index)
+        except ImageError as error:
+            raise TrainingError(str(error)) from error
         raise TrainingError(
-            f"{file}: {len(absent)} of {len(names)} pictures have no label, such as {', '.join(absent[:SHOWN])}; the file has "
-            f"{len(classes)} names, such as {', '.join([*classes][:SHOWN])}. Names are relative to the folder of the pictures."
+            f"{file}: {len(absent)} of {len(names)} pictures have no label, such as {', '.join(names[i] for i in first)}; "
+            f"the file has {len(classes)} names, such as {', '.join([*classes][:SHOWN])}. "
+            "Names are relative to the folder of the pictures."
         )
     return np.array([classes[name] for name in names], np.int32)

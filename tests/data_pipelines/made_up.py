@@ -42,6 +42,12 @@ def pairs(path: Path, count: int, labels: int = 3) -> Path:
     return path
 
 
+def save_unusable(path: Path) -> None:
+    """A grey picture in place of a .png, whose numbers do not say what white is."""
+    path.unlink()
+    Image.fromarray(np.linspace(0, 300, 64, dtype=np.float32).reshape(8, 8)).save(path.with_suffix(".tif"))
+
+
 def write_lmdb(path: Path, contents: dict[str, bytes]) -> Path:
     path.mkdir(parents=True)
     with lmdb.open(str(path), map_size=1 << 24) as environment, environment.begin(write=True) as transaction:

@@ -1,5 +1,6 @@
 """Drawn faces: fixed, each by itself, every factor visible where it belongs; prepared and read back with their factors."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -282,8 +283,24 @@ def test_many_avatars_are_drawn_by_several_processes(monkeypatch: pytest.MonkeyP
     source = AvatarSource("test", 3 * processes.FEW + 1, 8, "comic")
     np.testing.assert_array_equal(processes.draw_all(source), source.drawn(np.arange(len(source))))
     monkeypatch.setattr(processes.sys, "executable", "false")
-    with pytest.raises(RuntimeError, match=r"data_pipelines.drawing.processes test 8 comic 0 1000 failed"):
+    with pytest.raises(
+        processes.DrawingError,
+        match=r"data_pipelines.drawing.processes test 8 comic (0 1000|1000 2000|2000 3001) failed",
+    ):
         processes.draw_all(source)
+
+
+def test_a_process_that_is_killed_stops_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others would wait for ten minutes."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, time\nif sys.orig_argv[-2] == '1000':\n    os.kill(os.getpid(), 9)\ntime.sleep(600)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(processes, "cores", lambda: 3)
+    began = time.monotonic()
+    with pytest.raises(processes.DrawingError, match="8 comic 1000 2000: ended by signal 9; perhaps the memory was"):
+        processes.draw_all(AvatarSource("test", 3 * processes.FEW, 8, "comic"))
+    assert time.monotonic() - began < 60
 
 
 def test_the_comic_is_fixed_and_does_not_depend_on_the_batch() -> None:

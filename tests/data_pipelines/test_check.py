@@ -40,6 +40,32 @@ def test_everything_that_can_be_wrong_with_pictures(tmp_path: Path) -> None:
         assert line in text
 
 
+def test_pictures_beside_the_splits_are_looked_at_too(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 3)
+    made_up.folder(tmp_path / "in" / "val", 2, first=9)
+    made_up.save(tmp_path / "in" / "loose.png", 1)
+    (tmp_path / "in" / "val" / "001.png").write_text("damaged")
+    report = check(tmp_path / "in")
+    assert report.pictures == {"train": 3, "elsewhere": 3}
+    assert [name for name, _ in report.unreadable] == ["elsewhere/val/001.png"]
+    assert report.duplicates == [["train/001.png", "elsewhere/loose.png"]]
+    made_up.pairs(tmp_path / "pairs" / "train", 2)
+    made_up.save(tmp_path / "pairs" / "train" / "loose.png", 7)
+    assert check(tmp_path / "pairs").pictures == {"train": 2, "elsewhere": 1}
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "train").symlink_to(tmp_path / "in" / "train")
+    assert check(tmp_path / "links").pictures == {"train": 3}
+
+
+def test_a_source_picture_that_no_task_can_use(tmp_path: Path) -> None:
+    made_up.pairs(tmp_path / "in" / "train", 3)
+    made_up.save_unusable(tmp_path / "in" / "train" / "source" / "001.png")
+    for found in (check(tmp_path / "in").unreadable, prepare("folder", tmp_path / "in", tmp_path / "data").left_out):
+        assert len(found) == 1 and "001" in str(found) and "(source)" in str(found)
+        assert "grey values from 0 to 300, expected 0 to 255" in str(found)
+    assert check(tmp_path / "data").fine
+
+
 def test_varied_sizes_are_not_odd(tmp_path: Path) -> None:
     for i in range(4):
         made_up.save(tmp_path / f"{i}.png", i, (8 + i, 8))
@@ -69,6 +95,16 @@ def test_changed_data_set(tmp_path: Path) -> None:
     (tmp_path / "data" / "checksums.json").write_text(json.dumps(record))
     report = check(tmp_path / "data")
     assert not report.fine and "changed: train: names or files are not those" in report.text()
+
+
+def test_a_split_that_the_record_does_not_name(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 2)
+    made_up.folder(tmp_path / "in" / "test", 2, first=5)
+    prepare("folder", tmp_path / "in", tmp_path / "data")
+    record = json.loads((tmp_path / "data" / "checksums.json").read_text())
+    del record["splits"]["test"]
+    (tmp_path / "data" / "checksums.json").write_text(json.dumps(record))
+    assert check(tmp_path / "data").changed == ["test: is not in checksums.json"]
 
 
 def test_damaged_record(tmp_path: Path) -> None:

@@ -135,6 +135,9 @@ def test_labels_of_photos(name: str, text: str, tmp_path: Path):
         ("a.txt", "0\nBangs Smiling\n", "found no photos"),
         ("a.csv", "photo,Bangs,Bangs\n1.jpg,1,1\n", "different names"),
         ("a.csv", "photo,Bangs\n1.jpg,\n", "line 2"),
+        ("a.csv", 'photo,Bangs\n1.jpg,1\n"2.jpg,1\n' + "3.jpg,1\n" * 20_000, r"line 3: cannot be read \(field larger"),
+        ("a.csv", "photo,Bangs\n1.jpg,1\n.,1\n", r"line 3: found '\. 1'; expected the name of a photo"),
+        ("a.txt", "1\nBangs\n/ 1\n", "line 3: found '/ 1'; expected the name of a photo"),
     ],
 )
 def test_damaged_labels_are_named(name: str, text: str, message: str, tmp_path: Path):
@@ -157,6 +160,12 @@ def test_labels_of_other_photos_show_both_sides(tmp_path: Path):
     (tmp_path / "a.txt").write_text(CELEBA + "000001.png 1 1 1\n")
     with pytest.raises(DataError, match=r"names 000001\.jpg more than once"):
         labels_of(["000001.jpg"], read_labels(tmp_path / "a.txt"), "a.txt")
+
+
+def test_codes_without_the_name_of_a_photo(tmp_path: Path):
+    (tmp_path / "a.txt").write_text(CELEBA)
+    with pytest.raises(DataError, match=r"a\.txt: has no labels for 2 of 2 photos with codes, such as \., /"):
+        labels_of([".", "/"], read_labels(tmp_path / "a.txt"), "a.txt")
 
 
 def test_names_of_avatars_say_what_is_in_them():

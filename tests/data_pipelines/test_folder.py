@@ -19,6 +19,7 @@ from data_pipelines.folder import (
     file_checksum,
     list_photos,
     load_photos,
+    photo_reader,
     read_photo,
 )
 
@@ -81,6 +82,9 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert photo.name == "\\xff.png"
     photo.name.encode()
     assert read_photo(photo.path).size == (8, 8)
+    save(tmp_path / "\\xff.png")
+    with pytest.raises(ImageError, match=r"both are written \\xff\.png. Rename one"):
+        list_photos([tmp_path])
 
 
 def test_damaged_files_say_what_is_wrong(tmp_path: Path) -> None:
@@ -103,7 +107,7 @@ def test_damaged_files_say_what_is_wrong(tmp_path: Path) -> None:
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "pipe.png")
-    for photo, result in load_photos(list_photos([tmp_path]), 2, 2):
+    for photo, result in load_photos(list_photos([tmp_path]), photo_reader(2, 2)):
         assert isinstance(result, ImageError) and "pipe or device" in str(result) and str(photo.path) in str(result)
     with pytest.raises(ImageError, match="pipe or device"):
         file_checksum(tmp_path / "pipe.png")
@@ -112,7 +116,7 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
 def test_a_photo_is_known_by_the_bytes_that_were_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = Photo("a.png", save(tmp_path / "a.png", colour=255))
     stat, checksum = photo.path.stat(), file_checksum(photo.path)
-    for batch in batches([photo], 2, 2, 1, on_error=lambda *_: None):
+    for batch in batches([photo], photo_reader(2, 2), 1, on_error=lambda *_: None):
         save(photo.path, colour=3)
         assert batch.contents == [(stat.st_size, stat.st_mtime_ns, checksum)] and batch.images.min() == 1
     convert = folder.to_model_input
@@ -123,7 +127,7 @@ def test_a_photo_is_known_by_the_bytes_that_were_decoded(tmp_path: Path, monkeyp
         return convert(*arguments)
 
     monkeypatch.setattr(folder, "to_model_input", slow)
-    ((_, result),) = load_photos([photo], 2, 2)
+    ((_, result),) = load_photos([photo], photo_reader(2, 2))
     assert isinstance(result, ImageError) and "was changed while it was read" in str(result)
 
 
@@ -138,7 +142,7 @@ def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> No
 
 def test_one_pixel(tmp_path: Path) -> None:
     photo = Photo("dot.png", save(tmp_path / "dot.png", colour=255, size=(1, 1)))
-    ((_, loaded),) = load_photos([photo], 4, 6)
+    ((_, loaded),) = load_photos([photo], photo_reader(4, 6))
     assert not isinstance(loaded, ImageError)
     np.testing.assert_array_equal(loaded.pixels, np.ones((4, 6, 3), np.float32))
 
@@ -147,7 +151,7 @@ def test_one_pixel(tmp_path: Path) -> None:
 def test_loading_keeps_the_order_and_reports_failures_in_place(tmp_path: Path, ahead: int) -> None:
     photos = [Photo(f"{i}.png", save(tmp_path / f"{i}.png", colour=5 * i)) for i in range(9)]
     photos[4].path.write_text("damaged")
-    loaded = list(load_photos(photos, 2, 2, workers=3, ahead=ahead))
+    loaded = list(load_photos(photos, photo_reader(2, 2), workers=3, ahead=ahead))
     assert [photo for photo, _ in loaded] == photos
     for i, (_, result) in enumerate(loaded):
         if i == 4:
@@ -160,7 +164,7 @@ def test_batches_have_one_shape_and_no_gaps(tmp_path: Path) -> None:
     photos = [Photo(f"{i}.png", save(tmp_path / f"{i}.png", colour=5 * i)) for i in range(8)]
     photos[2].path.write_text("damaged")
     failed: list[str] = []
-    found = list(batches(photos, 2, 2, 3, on_error=lambda photo, error: failed.append(photo.name)))
+    found = list(batches(photos, photo_reader(2, 2), 3, on_error=lambda photo, error: failed.append(photo.name)))
     assert failed == ["2.png"]
     assert [[photo.name[0] for photo in batch.photos] for batch in found] == [["0", "1", "3"], ["4", "5", "6"], ["7"]]
     assert {batch.images.shape for batch in found} == {(3, 2, 2, 3)}
@@ -170,7 +174,7 @@ def test_batches_have_one_shape_and_no_gaps(tmp_path: Path) -> None:
 def test_no_readable_photo_gives_no_batch(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("damaged")
-    assert list(batches([Photo("a.png", path)], 2, 2, 3, on_error=lambda *_: None)) == []
+    assert list(batches([Photo("a.png", path)], photo_reader(2, 2), 3, on_error=lambda *_: None)) == []
 
 
 def test_checksum_depends_on_content_only(tmp_path: Path) -> None:

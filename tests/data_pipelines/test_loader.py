@@ -13,7 +13,7 @@ import pytest
 
 from data_pipelines.folder import ImageError
 from data_pipelines.loader import TrainingBatches, evaluation_batches, training_batches
-from data_pipelines.preparation import Preparation
+from data_pipelines.preparation import Preparation, TaskName
 from data_pipelines.prepare import prepare
 from data_pipelines.source import Source, open_split
 from data_pipelines.transforms import to_model_input
@@ -251,6 +251,21 @@ def test_pairs(tmp_path: Path) -> None:
     too_few = Preparation("segmentation", 8, 8, label_classes=2)
     with pytest.raises(ImageError, match=r"00\d\.jpg: found label 2, expected 0 to 1"):
         next(training_batches(source, too_few, batch_size=5, seed=0))
+
+
+@pytest.mark.parametrize("task", ["sketch", "inversion"])
+def test_a_source_picture_that_cannot_be_used_is_skipped_and_named(tmp_path: Path, task: TaskName) -> None:
+    made_up.pairs(tmp_path / "train", 4)
+    made_up.save_unusable(tmp_path / "train" / "source" / "001.png")
+    source, settings = open_split(tmp_path, "train"), Preparation(task, 8, 8)
+    for batches in (
+        training_batches(source, settings, batch_size=4, seed=0),
+        evaluation_batches(source, settings, batch_size=4),
+    ):
+        next(batches)
+        ((name, reason),) = batches.unreadable
+        assert name == "001.jpg" and "001.jpg (source): cannot be converted (grey values from 0 to 300" in reason
+        batches.close()
 
 
 def test_what_cannot_be_trained_on(source: Source) -> None:

@@ -1,5 +1,7 @@
 """The arrays of every task against PIL and torch, and labels that do not fit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -128,6 +130,18 @@ def test_bilinear_labels_as_the_published_checkpoint() -> None:
     settings = Preparation("segmentation", 11, 15, label_classes=5, label_resize="bilinear")
     x, _ = settings.arrays(source, picture(), random(), training=True)
     np.testing.assert_array_equal(x.argmax(-1), np.asarray(source.resize((15, 11), Image.Resampling.BILINEAR)))
+
+
+def test_bilinear_labels_of_16_bits_in_either_order(tmp_path: Path) -> None:
+    settings = Preparation("segmentation", 11, 15, label_classes=5, label_resize="bilinear")
+    labels = (pixels(0, (30, 22), 1) % 5).astype(np.uint16)
+    Image.frombytes("I;16B", (30, 22), labels.byteswap().tobytes()).save(tmp_path / "big.tif")
+    with Image.open(tmp_path / "big.tif") as big:
+        assert big.mode == "I;16B"
+        found = settings.arrays(big, picture(), random(), training=True)[0]
+    np.testing.assert_array_equal(
+        found, settings.arrays(Image.fromarray(labels), picture(), random(), training=True)[0]
+    )
 
 
 def test_labels_out_of_range() -> None:

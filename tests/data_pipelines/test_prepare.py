@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,38 @@ def test_folder_with_splits_and_sub_folders(tmp_path: Path) -> None:
     assert contents(tmp_path / "data", "test") == files(tmp_path / "in" / "test")
 
 
+def test_pictures_in_no_split_are_noted(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 3)
+    made_up.folder(tmp_path / "in" / "val", 2, first=9)
+    made_up.pairs(tmp_path / "pairs" / "train", 2)
+    made_up.save(tmp_path / "pairs" / "train" / "loose.png", 9)
+    for name, note in (("in", "2 pictures .* such as val/000.png"), ("pairs", "1 pictures .* such as train/loose.png")):
+        (found,) = prepare("folder", tmp_path / name, tmp_path / f"{name}-data").notes
+        assert re.fullmatch(note, found)
+
+
+def test_pipes_are_left_out_and_not_waited_for(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 3)
+    made_up.pairs(tmp_path / "pairs" / "train", 3)
+    for name, pipe in (("in", "train/002.png"), ("pairs", "train/source/002.png")):
+        (tmp_path / name / pipe).unlink()
+        os.mkfifo(tmp_path / name / pipe)
+        (found,) = prepare("folder", tmp_path / name, tmp_path / f"{name}-data").left_out
+        assert pipe in found.reason and "pipe or device" in found.reason
+    with pytest.raises(ImageError, match="pipe or device"):
+        open_split(tmp_path / "in", "train").head(2)
+
+
+def test_the_head_of_a_damaged_picture(tmp_path: Path) -> None:
+    """Pillow raises RuntimeError for an AVIF, whatever its file is called."""
+    Image.fromarray(made_up.pixels(0, (64, 64))).save(tmp_path / "0.avif")
+    content = bytearray((tmp_path / "0.avif").read_bytes())
+    content[81:85] = b"\xff" * 4
+    (tmp_path / "0.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=r"0\.jpg: cannot be read"):
+        open_split(tmp_path, "train").head(0)
+
+
 def test_pairs(tmp_path: Path) -> None:
     made_up.pairs(tmp_path / "in" / "train", 3)
     made_up.pairs(tmp_path / "in" / "test", 2)
@@ -178,6 +211,19 @@ def test_the_folder_of_pictures_itself_will_do(tmp_path: Path) -> None:
     assert result.splits["train"].pictures == 3
 
 
+def test_folders_that_are_links(tmp_path: Path) -> None:
+    """The names that a download has may be those of the links, and lists may lie beside the link."""
+    made_up.ffhq(tmp_path / "ffhq")
+    (tmp_path / "ffhq" / "images1024x1024").rename(tmp_path / "faces")
+    (tmp_path / "images1024x1024").symlink_to("faces")
+    assert prepare("ffhq", tmp_path / "images1024x1024", tmp_path / "data").splits["train"].pictures == 3
+    made_up.celeba_hq(tmp_path / "celeba_hq")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "celeba_hq" / "CelebA-HQ-img").rename(tmp_path / "elsewhere" / "pictures")
+    (tmp_path / "celeba_hq" / "CelebA-HQ-img").symlink_to(tmp_path / "elsewhere" / "pictures")
+    assert "validation" in prepare("celeba_hq", tmp_path / "celeba_hq", tmp_path / "celeba").splits
+
+
 def test_unknown_names_and_targets_in_use(tmp_path: Path) -> None:
     made_up.folder(tmp_path / "in", 40)
     with pytest.raises(ImageError, match="Known: ffhq"):
@@ -198,6 +244,13 @@ def test_a_target_that_is_a_link(tmp_path: Path) -> None:
         result = prepare("folder", tmp_path / "in", tmp_path / link)
         assert read_manifest(tmp_path / name) == result and (tmp_path / link).is_symlink()
     assert sorted(os.listdir(tmp_path)) == ["absent", "dangling", "in", "link", "real"]
+
+
+def test_a_target_in_use_is_found_however_it_is_written(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 3)
+    prepare("folder", tmp_path / "in", tmp_path / "data")
+    with pytest.raises(ImageError, match="already holds a prepared data set"):
+        prepare("folder", tmp_path / "nowhere", tmp_path / "nope" / ".." / "data")
 
 
 def test_a_target_that_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +282,19 @@ def test_an_lmdb_that_is_cut_short(tmp_path: Path, split: str) -> None:
         ):
             prepare("lsun_church", tmp_path / "download", tmp_path / "data")
     assert os.listdir(tmp_path) == ["download"]
+
+
+def test_an_lmdb_with_a_hole(tmp_path: Path) -> None:
+    """lmdb would end the process by a signal."""
+    made_up.lsun_church(tmp_path / "download")
+    shutil.rmtree(tmp_path / "download" / "church_outdoor_train_lmdb")
+    contents = {f"{i:040x}": made_up.encoded(i) for i in range(200)}
+    file = made_up.write_lmdb(tmp_path / "download" / "church_outdoor_train_lmdb", contents) / "data.mdb"
+    with file.open("r+b") as opened:
+        opened.seek(9 * 4096)
+        opened.write(bytes(3 * 4096))
+    with pytest.raises(ImageError, match=r"train_lmdb: not a readable lmdb \(.+\)\. Download and unpack it again"):
+        prepare("lsun_church", tmp_path / "download", tmp_path / "data")
 
 
 def test_damaged_pictures_are_left_out_and_named(tmp_path: Path) -> None:
@@ -297,6 +363,55 @@ def test_a_killed_preparation_leaves_no_data_set(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists() and list(tmp_path.glob(".data.unfinished-*"))
     assert prepare("folder", tmp_path / "in", tmp_path / "data").splits["train"].pictures == 400
     assert sorted(os.listdir(tmp_path)) == ["data", "in"]
+
+
+def test_what_a_killed_preparation_left_is_removed_whatever_its_name(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 3)
+    made_up.folder(tmp_path / ".set[1].unfinished-abc", 1)
+    prepare("folder", tmp_path / "in", tmp_path / "set[1]")
+    assert sorted(os.listdir(tmp_path)) == ["in", "set[1]"]
+
+
+def test_files_that_are_missing_or_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_pipelines.prepare.PICTURES_PER_FILE", 2)
+    made_up.folder(tmp_path / "in" / "train", 5, (128, 128))
+    prepare("folder", tmp_path / "in", tmp_path / "data")
+    first, second, _ = sorted((tmp_path / "data").glob("*.array_record*"))
+    for size in (first.stat().st_size - 1, 1000, 0):
+        os.truncate(first, size)
+        with pytest.raises(ImageError, match=rf"1 of 3 files of the train split .* such as {first.name}\. Copy or"):
+            open_split(tmp_path / "data", "train")
+    second.unlink()
+    with pytest.raises(ImageError, match="2 of 3 files of the train split are missing or cut short"):
+        open_split(tmp_path / "data", "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('{"splits": {}}', "it has no splits"),
+        ('{"splits": {"train": {"pictures": "3", "bytes": 1, "sha256": ""}}}', "pictures is '3', expected int"),
+        ('{"square": 0}', "square is 0, expected bool"),
+        ('{"notes": "none"}', "notes is 'none', expected list"),
+        ('{"notes": ' + "[" * 100_000 + "]" * 100_000 + "}", "recursion"),
+    ],
+)
+def test_a_damaged_record_of_a_data_set(tmp_path: Path, change: str, message: str) -> None:
+    splits = {"train": {"pictures": 3, "bytes": 1, "sha256": ""}}
+    whole = {"name": "a", "square": True, "paired": False, "splits": splits, "left_out": [], "notes": []}
+    start = json.dumps({key: value for key, value in whole.items() if f'"{key}"' not in change})
+    (tmp_path / "checksums.json").write_text(start[:-1] + ", " + change[1:])
+    with pytest.raises(ImageError, match=rf"checksums\.json: cannot be read \(.*{message}.* prepare` again"):
+        read_manifest(tmp_path)
+
+
+def test_records_without_the_source_that_is_promised(tmp_path: Path) -> None:
+    made_up.folder(tmp_path / "in" / "train", 2)
+    file = tmp_path / "data" / "checksums.json"
+    prepare("folder", tmp_path / "in", tmp_path / "data")
+    file.write_text(file.read_text().replace('"paired": false', '"paired": true'))
+    with pytest.raises(ImageError, match=r"record 0 of train is damaged \(it has no source\)"):
+        open_split(tmp_path / "data", "train").open(0)
 
 
 def test_a_changed_data_set_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 import restyle_jax
+from data_pipelines.drawing import processes
 from data_pipelines.drawing.styles import STYLES
+from data_pipelines.prepare import prepare
+from data_pipelines.source import open_split
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.train_stylegan import train_stylegan
@@ -201,14 +204,32 @@ def test_pictures_of_other_sizes(tmp_path: Path):
     ],
 )
 def test_labels_that_do_not_match(tmp_path: Path, text: str, words: str):
-    from data_pipelines.source import open_split
-
     source = open_split(pictures(tmp_path / "data", 2), "train")
     file = tmp_path / "labels.json"
     file.write_text(text)
     with pytest.raises(TrainingError) as caught:
         read_labels(file, source)
     assert words in str(caught.value) and str(file) in str(caught.value)
+
+
+def test_a_damaged_record_is_named_instead_of_a_label_that_is_missing(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    prepare("folder", pictures(tmp_path / "in" / "train").parent, tmp_path / "data")
+    (file,) = (tmp_path / "data").glob("*.array_record*")
+    content = bytearray(file.read_bytes())
+    start = content.index((tmp_path / "in" / "train" / "4.png").read_bytes()[20:])
+    content[start : start + 8] = bytes(8)
+    file.write_bytes(content)
+    labels = labelled(tmp_path, {f"{index}.png": index for index in range(6)})
+    with pytest.raises(TrainingError, match="record 4 of train is damaged"):
+        read_labels(labels, open_split(tmp_path / "data", "train"))
+
+
+def test_a_process_that_cannot_draw_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+    monkeypatch.setattr(processes.sys, "executable", "false")
+    with pytest.raises(TrainingError, match=r"drawing\.processes train 8 .* failed"):
+        train_stylegan(dataclasses.replace(CONFIG, avatars=2000), tmp_path / "run", say=ignore)
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.avatars import AvatarSource
+from data_pipelines.drawing import processes
 from data_pipelines.drawing.factors import FACTORS
 from experiments.avatars import attribute_accuracy
 from experiments.avatars.attributes import config as published
@@ -144,6 +145,13 @@ def test_a_run_continues_to_the_same_network(done: Path, tmp_path: Path):
 def test_other_pictures_are_another_run(done: Path):
     with pytest.raises(TrainingError, match="training data: 32 avatars"):
         train_attributes(dataclasses.replace(CONFIG, pictures=31), done, say=lambda _: None)
+
+
+def test_a_process_that_cannot_draw_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+    monkeypatch.setattr(processes.sys, "executable", "false")
+    with pytest.raises(TrainingError, match=r"drawing\.processes train 16 .* failed"):
+        train_attributes(dataclasses.replace(CONFIG, pictures=2000), tmp_path / "run", say=lambda _: None)
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path):
