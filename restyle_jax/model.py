@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ class Model:
     `name` in messages what file that is.
 
     The networks are not to be changed in place, because what is derived from them is kept: `dataclasses.replace` makes another
-    model.
+    model. Raises ValueError if the encoder's codes, w_avg or the geometry do not fit the generator.
     """
 
     generator: Generator | None = None
@@ -51,6 +51,25 @@ class Model:
     geometry: Geometry = dataclasses.field(default_factory=Geometry)
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     name: str = "this model"
+
+    def __post_init__(self):
+        if self.generator is None:
+            return
+        sizes = self.generator.config
+        expected = sizes.num_styles, sizes.w_dim
+        if self.w_avg is not None and np.shape(self.w_avg) != expected:
+            raise ValueError(
+                f"{self.name}: w_avg has shape {np.shape(self.w_avg)}, expected {expected} as its generator's codes"
+            )
+        if self.encoder is None:
+            return
+        found = self.encoder.config.num_styles, self.encoder.config.style_dim
+        if found != expected:
+            raise ValueError(
+                f"{self.name}: its encoder makes codes of shape {found}, expected {expected} as its generator takes"
+            )
+        picture = jax.ShapeDtypeStruct((1, sizes.resolution, sizes.resolution, 3), jnp.float32)
+        jax.eval_shape(lambda image: (self.geometry.pool(image), self.geometry.crop(image)), picture)
 
     @functools.cached_property
     def average(self) -> Estimate:
@@ -71,7 +90,12 @@ class Model:
         return Parts(*nnx.split(self.require_encoder()))
 
     def require_generator(self) -> tuple[Generator, jax.Array]:
-        """The generator and w_avg. Raises ValueError if the checkpoint had none."""
+        """The generator and w_avg. Raises ValueError if one of them is missing."""
+        if self.generator is not None and self.w_avg is None:
+            raise ValueError(
+                f"{self.name} has a generator without w_avg; give one as well, such as the mean over many z that "
+                "restyle_jax.nets.style_based.mean_w estimates, once for each style"
+            )
         if self.generator is None or self.w_avg is None:
             raise ValueError(
                 f"{self.name} has no generator; use a ReStyle, pSp, e4e, Style Transformer or generator checkpoint"
@@ -85,6 +109,36 @@ class Model:
                 f"{self.name} has no encoder; inversion needs a ReStyle, pSp, e4e or Style Transformer checkpoint"
             )
         return self.encoder
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of what is inverted; ReStyle's own 6 are those of a photo and of its reconstruction."""
+        channels = self.require_encoder().config.in_channels
+        return 3 if channels == 6 else channels
+
+    @property
+    def inputs(self) -> Literal["photo", "sketch", "label map"]:
+        """What the encoder looks at: by its channels, as pSp has 1 for sketches and one for each class of label maps. Three are a
+        photo's, unless the model was trained here on maps of three classes."""
+        if self.input_channels == 1:
+            return "sketch"
+        return "photo" if self.input_channels == 3 and self.metadata.get("task") != "segmentation" else "label map"
+
+    def require_photos(self) -> None:
+        """Raise ValueError if the encoder does not look at photos, or there is none."""
+        if self.inputs != "photo":
+            raise ValueError(
+                f"{self.name} has an encoder whose input is a {self.inputs} (channels: {self.input_channels}), expected "
+                "one for photos: with 6 (ReStyle) or 3 (pSp, e4e, Style Transformer)"
+            )
+
+    def require_refining(self) -> None:
+        """Raise ValueError if the encoder cannot go on from another's result: only ReStyle's look at one."""
+        if self.require_encoder().config.in_channels != 6:
+            raise ValueError(
+                f"{self.name} has a single-pass encoder, which does not look at earlier results; expected a ReStyle encoder, to go "
+                "on from those of another model"
+            )
 
     def passes(self, steps: int) -> int:
         """How many refinements this model makes when asked for `steps`: an encoder without 6 channels makes a single pass."""
@@ -112,15 +166,11 @@ def _sample(graph, state, z, labels, w_avg, truncation_psi, truncation_cutoff) -
 
 def _run(model: Model, x: jax.Array, start: Estimate, steps: int, resize_outputs: bool) -> tuple[Inversion, Estimate]:
     """`steps` refinements with the model's networks; a single-pass encoder does one."""
-    encoder, (_, w_avg) = model.require_encoder(), model.require_generator()
-    if encoder.config.in_channels not in (3, 6):
-        raise ValueError(
-            f"{model.name} has an encoder for inputs of {encoder.config.in_channels} channels (sketches or label maps), "
-            "expected 6 (ReStyle) or 3 (pSp, e4e, Style Transformer): it cannot invert photos"
-        )
+    refines = model.require_encoder().config.in_channels == 6
+    _, w_avg = model.require_generator()
     steps = model.passes(steps)
     graphs, states = zip(model.encoder_parts, model.generator_parts, strict=True)
-    capacity = 1 if encoder.config.in_channels == 3 else -(-steps // STEP_CAPACITY) * STEP_CAPACITY
+    capacity = -(-steps // STEP_CAPACITY) * STEP_CAPACITY if refines else 1
     inversion, last = _refine(graphs, states, x, start, w_avg, steps, model.geometry, capacity, resize_outputs)
     return Inversion(inversion.latents[:steps], inversion.images[:steps]), last
 
@@ -136,7 +186,8 @@ def invert(
 ) -> Inversion:
     """Invert images f32[B, H, W, 3] in [-1, 1] with N = `steps` refinements (a single-pass encoder does one).
 
-    Images of another size than the encoder's are resized as the official transform does. Returns `latents`
+    Images of another size than the encoder's are resized as the official transform does. pSp's encoders of sketches and label
+    maps take those, in [0, 1] and of their size: f32[B, height, width, 1], or one channel for each class. Returns `latents`
     f32[N, B, K, w_dim] and `images` f32[N, B, h, w, 3] at the generator's resolution, cropped to the content, or at the
     encoder's size (256) with `resize_outputs`. With `bootstrap_from`, that model runs `bootstrap_steps` first and this one
     goes on from its code and image (section 5 of the paper); N is then the sum. One compilation serves every N up to
@@ -145,13 +196,19 @@ def invert(
     Raises ValueError on a wrong shape, type or range, on steps that are no whole number of at least 1, on a model without
     encoder or generator, on two models whose codes or geometries differ, and on a `bootstrap_from` that is not loaded.
     """
-    shape = np.shape(images)
-    if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
-        raise ValueError(f"images have shape {shape}, expected [B, H, W, 3] with at least one image")
-    images = image_ops.as_signed(images)
+    geometry, shape = model.geometry, np.shape(images)
+    if len(shape) != 4 or shape[-1] != model.input_channels or 0 in shape:
+        raise ValueError(
+            f"images have shape {shape}, expected [B, H, W, {model.input_channels}] with at least one {model.inputs}"
+        )
+    images = image_ops.as_floats(images, -1 if model.inputs == "photo" else 0)
     steps, bootstrap_steps = _count("steps", steps), _count("bootstrap_steps", bootstrap_steps)
-    geometry = model.geometry
     if images.shape[1:3] != (geometry.height, geometry.width):
+        if model.inputs != "photo":
+            raise ValueError(
+                f"images have shape {shape}, expected {model.inputs} pictures of {geometry.height} x {geometry.width}, as only "
+                "photos are resized"
+            )
         images = image_ops.resize(images, geometry.height, geometry.width)
     x = jnp.asarray(images)
     if bootstrap_from is None:
@@ -167,6 +224,9 @@ def invert(
             f"{bootstrap_from.name} has codes of shape {sizes[0]} and {bootstrap_from.geometry}, {model.name} has "
             f"{sizes[1]} and {geometry}; bootstrapping needs two models of the same shape"
         )
+    for one in (bootstrap_from, model):
+        one.require_photos()
+    model.require_refining()
     first, estimate = _run(bootstrap_from, x, bootstrap_from.average, bootstrap_steps, resize_outputs)
     second, _ = _run(model, x, estimate, steps, resize_outputs)
     return Inversion(*(jnp.concatenate(parts) for parts in zip(first, second, strict=True)))
@@ -200,6 +260,7 @@ def sample(
     """
     generator, w_avg = model.require_generator()
     classes = generator.config.label_dim
+    label = None if label is None else _count("label", label, 0)
     if not len(seeds):
         raise ValueError("no seeds given; expected at least one, such as [0, 1, 2]")
     if bool(classes) != (label is not None) or (label is not None and not 0 <= label < classes):

@@ -20,7 +20,7 @@ from restyle_jax.losses.reconstruction import l2
 from restyle_jax.model import Model
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.perceptual import PerceptualDistance
-from restyle_jax.ops.images import as_signed
+from restyle_jax.ops.images import as_floats
 from restyle_jax.refine import Geometry
 
 CHUNK = 25
@@ -105,7 +105,7 @@ def optimise(
     shape = np.shape(images)
     if len(shape) != 4 or not shape[0] or shape[1:] != (geometry.height, geometry.width, 3):
         raise ValueError(f"images have shape {shape}, expected [B, {geometry.height}, {geometry.width}, 3]")
-    x = as_signed(images)
+    x = as_floats(images)
     counts = [int(count) for count in iterations]
     if not counts or counts[0] < 0 or any(b <= a for a, b in itertools.pairwise(counts)):
         raise ValueError(f"iterations are {counts}, expected ascending numbers from 0, such as [100, 500]")

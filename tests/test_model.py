@@ -9,7 +9,8 @@ import pytest
 import restyle_jax as rs
 from restyle_jax import model as model_module
 from restyle_jax import refine
-from tests import tiny
+from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
+from tests import networks, tiny
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,35 @@ def test_wrong_arguments_are_named(model: rs.Model):
         rs.invert(model, photos(), bootstrap_from="avatars64/psp")
     with pytest.raises(ValueError, match="bootstrapping needs two models of the same shape"):
         rs.invert(model, photos(), bootstrap_from=rs.load(tiny.checkpoint(resolution=32)))
+
+
+@pytest.mark.parametrize(("channels", "inputs"), [(1, "sketch"), (3, "photo"), (5, "label map"), (6, "photo")])
+def test_what_an_encoder_looks_at(channels: int, inputs: str):
+    model = rs.load(tiny.checkpoint(in_channels=channels))
+    assert model.inputs == inputs and model.input_channels == min(channels, 3 if inputs == "photo" else channels)
+    if inputs == "photo":
+        model.require_photos()
+        return
+    with pytest.raises(ValueError, match=rf"a {inputs} \(channels: {channels}\), expected one for photos"):
+        model.require_photos()
+    with pytest.raises(ValueError, match=rf"expected \[B, H, W, {channels}\] with at least one {inputs}"):
+        rs.invert(model, photos())
+    with pytest.raises(ValueError, match=rf"expected {inputs} pictures of 32 x 32, as only photos"):
+        rs.invert(model, np.zeros((1, 16, 16, channels), np.float32))
+    with pytest.raises(ValueError, match=r"images range from -1.0 to -1.0, expected \[0, 1\]: bytes / 255"):
+        rs.invert(model, np.full((1, 32, 32, channels), -1.0))
+    with pytest.raises(ValueError, match="expected one for photos"):
+        rs.invert(model, np.zeros((1, 32, 32, channels), np.float32), bootstrap_from=model)
+
+
+def test_three_channels_may_be_classes():
+    model = rs.load(tiny.checkpoint(in_channels=3))
+    assert dataclasses.replace(model, metadata={"task": "segmentation"}).inputs == "label map"
+
+
+@pytest.mark.parametrize("label", [1.5, "1", -1, 3])
+def test_classes_that_do_not_exist(label):
+    conditional = GeneratorConfig(16, (8, 8, 8), z_dim=8, w_dim=8, mapping_layers=1, label_dim=3)
+    generator = networks.random(Generator, conditional)
+    with pytest.raises(ValueError, match="label"):
+        rs.sample(rs.Model(generator=generator, w_avg=np.zeros((6, 8), np.float32)), [0], label=label)

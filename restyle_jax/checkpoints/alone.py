@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from restyle_jax.checkpoints import config_file, native
@@ -24,10 +22,8 @@ def save_alone(role: str, network: Any, metadata: Mapping[str, Any], directory: 
     )
 
 
-def load_alone(
-    role: str, path: str | os.PathLike[str], *, remedy: str, dtype: jax.typing.DTypeLike = jnp.float32
-) -> nnx.Module:
-    """The network in a directory that `save_alone` wrote (or either file in it), computing in `dtype`.
+def load_alone(role: str, path: str | os.PathLike[str], *, remedy: str) -> nnx.Module:
+    """The network in a directory that `save_alone` wrote (or either file in it).
 
     remedy: where people get such a directory. Raises CheckpointError if there is none, it is damaged or of another kind,
     listing everything that does not fit.
@@ -43,4 +39,4 @@ def load_alone(
             expected=f"a directory with {config_file.ALONE[role][1]}",
             remedy=remedy,
         )
-    return native.fill(networks, directory, dtype=dtype)[0][role]
+    return native.fill(networks, directory)[0][role]

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from restyle_jax.checkpoints import latent_classifier, votes
@@ -33,10 +31,8 @@ def save_editor(editor: EditTransformer, metadata: Mapping[str, Any], directory:
     save_alone(EDITOR, editor, metadata, directory)
 
 
-def load_editor(
-    path: AnyPath, *, attribute: str = "", num_styles: int = OFFICIAL_STYLES, dtype: jax.typing.DTypeLike = jnp.float32
-) -> EditTransformer:
-    """The network for edits by reference of a file, computing in `dtype`.
+def load_editor(path: AnyPath, *, attribute: str = "", num_styles: int = OFFICIAL_STYLES) -> EditTransformer:
+    """The network for edits by reference of a file.
 
     path: a directory that `save_editor` wrote; or a checkpoint of the official code, `encoder.module.transformerlayer.*` in its
         `state_dict`, whose generator `restyle_jax.load` reads, and whose classifier `load_classifier`.
@@ -45,7 +41,7 @@ def load_editor(
     Raises CheckpointError for anything else, or an official file without `attribute`; lists every tensor that does not fit.
     """
     if own_directory(path) is not None:
-        network = load_alone(EDITOR, path, remedy=REMEDY, dtype=dtype)
+        network = load_alone(EDITOR, path, remedy=REMEDY)
         assert isinstance(network, EditTransformer)
         return network
     container = reader.read(path, verify=True)
@@ -65,18 +61,16 @@ def load_editor(
             remedy="give the name: --attribute NAME, or load_editor(path, attribute=...)",
         )
     config, table = sizes(contents, container.path, attribute, num_styles)
-    blueprint = Blueprint.of(EditTransformer, config, dtype)
+    blueprint = Blueprint.of(EditTransformer, config)
     arrays = engine.read(table, contents.editor, blueprint.targets, file=container.path, what="edit transformer")
     return blueprint.fill(arrays)
 
 
-def export_editor(
-    editor: EditTransformer, classifier: LatentClassifier, model: Model, path: AnyPath, *, overwrite: bool = False
-) -> None:
+def export_editor(editor: EditTransformer, classifier: LatentClassifier, model: Model, path: AnyPath) -> None:
     """Write a checkpoint of the official code: {state_dict, latent_avg} with encoder, decoder and classifier.
 
     model: its generator is the decoder. The file appears complete or not at all. Raises CheckpointError if the network has the
-    form of the paper, which the official code cannot compute; if the file exists, unless `overwrite`; or cannot be written.
+    form of the paper, which the official code cannot compute; if the file exists, or cannot be written.
     """
     config = editor.config
     if (config.form, config.heads) != ("official", 4):
@@ -93,7 +87,7 @@ def export_editor(
         "classifier": latent_classifier.state_dict(classifier),
     }
     states = {f"{role}.module.{key}": array for role, state in networks.items() for key, array in state.items()}
-    write_torch(Path(path), {"state_dict": states, "latent_avg": decoder["latent_avg"]}, overwrite=overwrite)
+    write_torch(Path(path), {"state_dict": states, "latent_avg": decoder["latent_avg"]}, overwrite=False)
 
 
 def sizes(

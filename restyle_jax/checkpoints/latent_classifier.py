@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from restyle_jax.checkpoints import votes
@@ -33,10 +31,8 @@ def save_classifier(classifier: LatentClassifier, metadata: Mapping[str, Any], d
     save_alone(CLASSIFIER, classifier, metadata, directory)
 
 
-def load_classifier(
-    path: AnyPath, *, style_dim: int = STYLE_DIM, dtype: jax.typing.DTypeLike = jnp.float32
-) -> LatentClassifier:
-    """The latent classifier of a file, computing in `dtype`.
+def load_classifier(path: AnyPath, *, style_dim: int = STYLE_DIM) -> LatentClassifier:
+    """The latent classifier of a file.
 
     path: a directory that `save_classifier` wrote; or an official file: the classifier's own, with or without the prefix
         `classifier.module.`, or the checkpoint of reference editing that contains one. Its attributes are CelebA's if there are
@@ -46,7 +42,7 @@ def load_classifier(
     Raises CheckpointError for anything else, listing every tensor that does not fit.
     """
     if own_directory(path) is not None:
-        network = load_alone(CLASSIFIER, path, remedy=REMEDY, dtype=dtype)
+        network = load_alone(CLASSIFIER, path, remedy=REMEDY)
         assert isinstance(network, LatentClassifier)
         return network
     container = reader.read(path, verify=True)
@@ -57,7 +53,7 @@ def load_classifier(
             remedy=REMEDY,
         )  # fmt: skip
     config, table = sizes(contents, container.path, style_dim)
-    blueprint = Blueprint.of(LatentClassifier, config, dtype)
+    blueprint = Blueprint.of(LatentClassifier, config)
     arrays = engine.read(table, contents.classifier, blueprint.targets, file=container.path, what="latent classifier")
     return blueprint.fill(arrays)
 

@@ -42,8 +42,10 @@ FEW_LAYERS = 50  # take no time, whether they are in the file or not
 
 
 def files_of(path: Path) -> list[Path]:
-    """What a checkpoint consists of: both files of a directory of our format (whatever else lies there), or the file itself.
-    Nothing of other directories."""
+    """What a checkpoint consists of: both files of a directory of our format (whatever else lies there), which either of them may
+    stand for, or the file itself. Nothing of other directories."""
+    if path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file():
+        path = path.parent
     return [part for part in (path / CONFIG, path / WEIGHTS) if part.exists()] if path.is_dir() else [path]
 
 
@@ -88,13 +90,11 @@ def load(directory: Path, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Model
     name = zoo.label(directory)
     if "generator" in networks and mapping_is_changed(metadata):
         warnings.warn(f"{name} {MAPPING_IS_CHANGED}", stacklevel=3)
-    return Model(
-        **filled,
-        w_avg=jnp.array(arrays["w_avg"]) if arrays else None,
-        geometry=frame,
-        metadata=metadata,
-        name=name,
-    )
+    average = jnp.array(arrays["w_avg"]) if arrays else None
+    try:
+        return Model(**filled, w_avg=average, geometry=frame, metadata=metadata, name=name)
+    except ValueError as error:
+        raise damaged(directory / CONFIG, f"networks that do not fit each other ({error})") from error
 
 
 def stored(directory: Path) -> dict[str, np.ndarray]:
@@ -156,9 +156,11 @@ def save(model: Model, directory: str | os.PathLike[str]) -> None:
 
     The directory appears complete or not at all. One that already exists is replaced if it is of this format, and filled if it
     is empty: then config.json comes last.
-    Raises CheckpointError if something else is there, or if it cannot be written.
+    Raises CheckpointError if something else is there, or if it cannot be written, ValueError for a generator without w_avg.
     """
     directory = Path(directory)
+    if model.generator is not None:
+        model.require_generator()
     networks = {role: getattr(model, role) for role in ROLES}
     arrays = flattened({role: network for role, network in networks.items() if network is not None})
     if model.w_avg is not None:

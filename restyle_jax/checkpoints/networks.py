@@ -83,7 +83,7 @@ def load_lpips(
     )
 
 
-def load_face(file: OptionalPath, *, dtype: jax.typing.DTypeLike = jnp.float32) -> FaceNetwork:
+def load_face(file: OptionalPath) -> FaceNetwork:
     """The face network of the identity loss from `model_ir_se50.pth`.
 
     Raises CheckpointError if the file is not given or absent (saying where people get it), or if it holds something else.
@@ -93,10 +93,10 @@ def load_face(file: OptionalPath, *, dtype: jax.typing.DTypeLike = jnp.float32) 
     name, config, _ = sizes.trunk(contents, str(path))
     if not isinstance(config, IRSEConfig):
         raise _wrong(path, f"a trunk {name}", FACE)
-    return _network(FaceNetwork, config, tables.face(config.units), contents, path, FACE, dtype)
+    return _network(FaceNetwork, config, tables.face(config.units), contents, path, FACE)
 
 
-def load_moco(file: OptionalPath, *, normalise: bool = False, dtype: jax.typing.DTypeLike = jnp.float32) -> MoCoNetwork:
+def load_moco(file: OptionalPath, *, normalise: bool = False) -> MoCoNetwork:
     """The network of the MoCo similarity loss from `moco_v2_800ep_pretrain.pt`. normalise: see `MoCoNetwork`.
 
     Raises CheckpointError if the file is not given or absent (saying where people get it), or if it holds something else.
@@ -108,7 +108,7 @@ def load_moco(file: OptionalPath, *, normalise: bool = False, dtype: jax.typing.
         raise _wrong(path, f"a trunk {name}", MOCO)
     config = dataclasses.replace(config, max_pool=True)
     kind = functools.partial(MoCoNetwork, normalise=normalise)
-    return _network(kind, config, tables.moco(config.blocks), contents, path, MOCO, dtype)
+    return _network(kind, config, tables.moco(config.blocks), contents, path, MOCO)
 
 
 def load_inception(file: OptionalPath) -> Inception:
@@ -154,17 +154,11 @@ def located(file: OptionalPath, published: Published) -> Path:
 
 
 def _network(
-    kind: Any,
-    config: Any,
-    table: engine.Table,
-    contents: detect.Contents,
-    path: Path,
-    published: Published,
-    dtype: jax.typing.DTypeLike,
+    kind: Any, config: Any, table: engine.Table, contents: detect.Contents, path: Path, published: Published
 ) -> Any:
     state = contents.trunk or {}
     try:
-        blueprint = Blueprint.of(kind, config, dtype)
+        blueprint = Blueprint.of(kind, config)
     except ValueError as error:
         raise votes.impossible(str(path), error) from error
     table = sizes.counted(table, state)

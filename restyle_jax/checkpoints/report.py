@@ -100,7 +100,8 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
     options = opts.json_able(contents.opts or {})
     if contents.encoder is not None:
         missing += [f"opts.{name}" for name in NEEDED_OPTS[contents.kind] if name not in options]
-    cars = "cars" in str(options.get("dataset_type"))
+    data_set = options.get("dataset_type")
+    cars = isinstance(data_set, str) and "cars" in data_set
     return {
         "path": file,
         "format": format,

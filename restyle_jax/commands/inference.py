@@ -22,8 +22,10 @@ from restyle_jax.jobs.workdir import model_in
 INVERT = """\
 what it writes into DIR:
   steps/1/ ... steps/N/   the reconstruction after each step: <photo name>.png
-  latents.npz             key: photo name with extension; value: float32 [N, K, 512]
-  metrics.json            L2 to the input per photo and step, settings, versions, device, seconds;
+  latents.npz             key: photo name with extension; value: float32 [N, K, D], of K
+                          styles (D is 512 in all official files)
+  metrics.json            L2 to the input per photo and step, at the encoder's size; settings,
+                          versions, device, seconds;
                           numbers that are not finite are null, and no part of means
   grid.png                one row per photo: input, average image, steps 1 ... N
                           (long folders go on in grid_2.png, ..., up to 8 pages)
@@ -36,11 +38,13 @@ extension differs (a.jpg, a.png), the results keep it: a.jpg.png, a.png.png.
 Photos may have any size, colour mode and EXIF orientation; transparency is laid over
 white, colour profiles are ignored. They are resized to the encoder's input (256 x 256;
 cars 192 x 256) without keeping the aspect ratio, as the networks were trained: crop or
-align them first for good results.
+align them first for good results. pSp's encoders of sketches and label maps take those
+instead of photos (label maps: grey, one value for each class), and have no L2.
 
 If it is stopped, the same command continues with the photos that are not done, and
-photos added later, or whose pictures were removed, are done alone. The exit status is 0 if all photos were inverted,
-1 if some could not be read or diverged (all others are done) or nothing could be done.
+photos added later, or whose pictures were removed, are done alone. The exit status is 0
+if all photos were inverted, 1 if some could not be read or diverged (all others are done)
+or nothing could be done.
 
 examples:
   restyle invert --checkpoint restyle_psp_ffhq_encode.pt --input photos --output inverted
@@ -81,7 +85,7 @@ def add_invert(commands: Any) -> None:
     invert.add_argument(
         "--resize-outputs",
         action="store_true",
-        help="save pictures at the encoder's size (256 px) instead of the generator's",
+        help="save pictures at the encoder's size (256 px in official checkpoints) instead of the generator's",
     )
     invert.add_argument(
         "--bootstrap-from",

@@ -86,8 +86,8 @@ INTRODUCTION = (
     "of a picture. Once there is a code, the picture can be edited by changing the numbers."
 )
 WITHOUT_ENCODER = (
-    "This checkpoint has a generator and no encoder, so what needs inversions is left out. What is edited and morphed are random "
-    "pictures."
+    "This checkpoint has a generator and no encoder of photos, so what needs inversions is left out. What is edited and morphed "
+    "are random pictures."
 )
 DIRECTIONS = (
     "A direction is a step in the space of codes that changes the same thing in every picture. Each row adds a direction to the "

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.avatars import PICTURES_PER_IDENTITY, RESOLUTIONS, AvatarSource, render
-from data_pipelines.folder import ImageError, list_photos, load_photos
+from data_pipelines.folder import ImageError, list_photos, load_photos, photo_reader
 from restyle_jax import checkpoints
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit import ganspace
@@ -17,6 +17,7 @@ from restyle_jax.edit.direction import Direction, apply
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.edit_options import Along, EditOptions, Towards
 from restyle_jax.jobs.edits import Edit, Way, edit_of
+from restyle_jax.jobs.options import load_model
 from restyle_jax.model import Model, synthesise
 from restyle_jax.nets.edit_transformer import EditTransformer
 from restyle_jax.nets.small_perceptual import PerceptualNetwork
@@ -40,15 +41,16 @@ class Tools:
 
 
 def loaded(checkpoint: Path, dtype: str, *, inverting: bool) -> Model:
-    """A model with a generator and, for inverting, an encoder. Raises CheckpointError if it has none."""
+    """A model with a generator and, for inverting, an encoder of photos: any other is left out, or CheckpointError raised if it is
+    needed."""
+    if inverting:
+        return load_model(checkpoint, dtype, of_photos=True)
     model = checkpoints.load(checkpoint, dtype=jnp.dtype(dtype))
     try:
         model.require_generator()
-        if inverting:
-            model.require_encoder()
     except ValueError as error:
-        raise CheckpointError(f"{error}.") from error
-    return model
+        raise CheckpointError(str(error)) from error
+    return model if model.encoder and model.inputs == "photo" else dataclasses.replace(model, encoder=None)
 
 
 def pictures(
@@ -68,7 +70,7 @@ def pictures(
         return [f"avatar {i + 1}" for i in range(PICTURES)], resize(drawn, height, width)
     photos = list_photos(inputs, exclude=exclude)
     names, found = [], []
-    for photo, picture in load_photos(photos, height, width):
+    for photo, picture in load_photos(photos, photo_reader(height, width)):
         if isinstance(picture, ImageError):
             say(f"Skipped {picture}")
             continue

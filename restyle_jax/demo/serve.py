@@ -14,9 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from restyle_jax.demo.live import Live
-from restyle_jax.demo.material import edits, loaded, pictures
+from restyle_jax.demo.material import edits, pictures
 from restyle_jax.demo.studio import Stopwatch, Studio
 from restyle_jax.jobs.environment import CompileClock
+from restyle_jax.jobs.options import load_model
 from restyle_jax.ops.images import to_bytes
 
 ADDRESS = "127.0.0.1"  # never reachable from other machines
@@ -69,7 +70,7 @@ def serve(
         lives = {}
         for name, checkpoint in models.items():
             say(f"Loading {name}")
-            model = loaded(checkpoint, dtype, inverting=True)
+            model = load_model(checkpoint, dtype, of_photos=True)
             chosen = edits(directions, checkpoint, model, batch_size=1)
             lives[name] = Live(Studio(model, 1, bar, Stopwatch(clock)), chosen)
         # Drawn for the encoder that sees most; the others get them smaller.

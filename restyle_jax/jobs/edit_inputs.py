@@ -11,7 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines.folder import ImageError, Photo, batches, file_checksum, list_photos
+from data_pipelines.folder import ImageError, Photo, batches, file_checksum, list_photos, photo_reader
 from data_pipelines.npz import UNREADABLE, finite_in_float32, load
 from restyle_jax import checkpoints, zoo
 from restyle_jax.convert.errors import CheckpointError
@@ -52,8 +52,8 @@ class Photos:
         """The codes of the photos `names`; those that cannot be read, or whose inversion diverges, go to `skip`."""
         wanted = set(names)
         photos = [photo for photo in self.photos if photo.name in wanted]
-        height, width = model.geometry.height, model.geometry.width
-        for batch in batches(photos, height, width, batch_size, on_error=lambda photo, error: skip(photo.name, error)):
+        read = photo_reader(model.geometry.height, model.geometry.width)
+        for batch in batches(photos, read, batch_size, on_error=lambda photo, error: skip(photo.name, error)):
             latents = np.asarray(invert(model, batch.images, self.steps, resize_outputs=True).latents[-1])
             rows = []
             for row, photo in enumerate(batch.photos):
@@ -137,7 +137,7 @@ def open_inputs(
         except ValueError as error:  # no generator
             raise CheckpointError(str(error)) from error
     photos = list_photos(inputs, exclude=exclude)
-    return _named(load_model(checkpoint, dtype), checkpoint), Photos(photos, steps)
+    return _named(load_model(checkpoint, dtype, of_photos=True), checkpoint), Photos(photos, steps)
 
 
 def _named(model: Model, checkpoint: Path) -> Model:

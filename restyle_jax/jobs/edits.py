@@ -165,7 +165,7 @@ def _references(
     Raises ImageError if one cannot be read, CheckpointError if the model has no encoder.
     """
     try:
-        model.require_encoder()
+        model.require_photos()
     except ValueError as error:
         raise CheckpointError(f"{error}: the reference is a photo.") from error
 

@@ -17,7 +17,7 @@ from data_pipelines.folder import ImageError
 from data_pipelines.loader import evaluation_batches
 from data_pipelines.preparation import Preparation
 from data_pipelines.source import open_split
-from restyle_jax import refine
+from restyle_jax import refine, zoo
 from restyle_jax.checkpoints.auxiliary import load_identity, load_perceptual
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
@@ -85,7 +85,7 @@ class EvalOptions:
         kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
         kept["resize_factors"] = ",".join(map(str, self.resize_factors)) if self.task == "super_resolution" else None
         kept["label_resize"] = self.label_resize if self.task == "segmentation" else None
-        return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
+        return {key: zoo.label(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
 def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], None] = tqdm.write) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _preparation(options: EvalOptions, model: Model) -> Preparation:
         )
     except ValueError as error:
         raise ImageError(f"{options.data}: {error}.") from error
-    if preparation.channels != (3 if channels == 6 else channels):
+    if preparation.channels != model.input_channels:
         raise CheckpointError.explain(
             options.checkpoint,
             found=f"an encoder for inputs of {channels} channels{' (a photo and its reconstruction)' * (channels == 6)}",

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.folder import Batch, ImageError, Photo, batches, file_checksum, list_photos
+from data_pipelines.preparation import input_reader
 from restyle_jax.jobs import environment
 from restyle_jax.jobs.environment import CompileClock
 from restyle_jax.jobs.options import InvertOptions, load_models
@@ -157,7 +158,8 @@ class _Job:
                     )
             named = [photo for photo in photos if photo.name not in skipped]
             height, width = average.shape[:2]
-            for batch in batches(named, height, width, self.batch_size, on_error=skip, workers=THREADS):
+            read = input_reader(self.model.inputs, height, width, self.model.input_channels)
+            for batch in batches(named, read, self.batch_size, on_error=skip, workers=THREADS):
                 inversion, timing = self._invert(batch.images, clock)
                 while writing:  # at most one batch is being written while the next is computed
                     bar.update(writing.popleft().result())
@@ -179,6 +181,8 @@ class _Job:
             {**options.description(), "batch_size": self.batch_size},
             environment.versions(),
             environment.device(),
+            self.model.inputs,
+            self.model.input_channels,
         )
         run.save(self.folder)
 
@@ -219,14 +223,18 @@ class _Job:
         places = [(row, step) for row in range(rows) for step in range(len(images))]
         small = einops.rearrange(list(writers.map(write, places)), "(row step) h w c -> row step h w c", row=rows)
         with np.errstate(over="ignore", invalid="ignore"):
-            l2 = np.square(small - batch.images[:rows, None]).mean(axis=(2, 3, 4), dtype=np.float64)
+            target = batch.images[:rows, None] if self.model.inputs == "photo" else 0
+            l2 = np.square(small - target).mean(axis=(2, 3, 4), dtype=np.float64)
         estimates = np.concatenate([np.broadcast_to(average, (rows, 1, *average.shape)), small], axis=1)
         new = [photo.name not in self.records.summed for photo in batch.photos]
         estimates = estimates[np.isfinite(l2).all(axis=1) & new]
         change = np.abs(np.diff(estimates, axis=1)).mean(axis=-1).sum(axis=0, dtype=np.float64)
         photos = []
         for photo, content, errors in zip(batch.photos, batch.contents, l2, strict=True):
-            rounded = [float(f"{error:.7g}") for error in errors]
+            known = (
+                self.model.inputs == "photo"
+            )  # else it is not known what the picture should be, only whether it is one
+            rounded = [float(f"{error:.7g}") if known or not np.isfinite(error) else None for error in errors]
             photos.append(Inverted(photo.name, outputs[photo.name], *content, rounded))
         self.records.commit(photos, np.swapaxes(latents, 0, 1), change, timing)
         return rows

@@ -1,5 +1,6 @@
 """What an inversion job is asked to do: its settings, their identity, and the models that they name."""
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from restyle_jax import checkpoints
+from restyle_jax import checkpoints, zoo
 from restyle_jax.checkpoints.native import files_of
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.outputs import Setting
@@ -33,10 +34,10 @@ class InvertOptions:
     def description(self) -> dict[str, Setting]:
         """The settings that results depend on, for people to read."""
         return {
-            "checkpoint": str(self.checkpoint),
+            "checkpoint": zoo.label(self.checkpoint),
             "steps": self.steps,
             "resize_outputs": self.resize_outputs,
-            "bootstrap_from": str(self.bootstrap_from) if self.bootstrap_from else None,
+            "bootstrap_from": zoo.label(self.bootstrap_from) if self.bootstrap_from else None,
             "bootstrap_steps": self.bootstrap_steps if self.bootstrap_from else None,
             "dtype": self.dtype,
         }
@@ -84,10 +85,14 @@ def load_models(options: InvertOptions) -> tuple[Model, Model | None]:
     Raises:
       CheckpointError: a checkpoint cannot be read, lacks an encoder or a generator, or the two do not fit together.
     """
-    model = load_model(options.checkpoint, options.dtype)
+    model = load_model(options.checkpoint, options.dtype, of_photos=options.bootstrap_from is not None)
     if options.bootstrap_from is None:
         return model, None
-    first = load_model(options.bootstrap_from, options.dtype)
+    first = load_model(options.bootstrap_from, options.dtype, of_photos=True)
+    try:
+        model.require_refining()
+    except ValueError as error:
+        raise CheckpointError(f"{error} (--bootstrap-from).") from error
     if _sizes(first) != _sizes(model):
         raise CheckpointError.explain(
             options.bootstrap_from,
@@ -98,12 +103,15 @@ def load_models(options: InvertOptions) -> tuple[Model, Model | None]:
     return model, first
 
 
-def load_model(path: Path, dtype: str) -> Model:
-    """A model with an encoder and a generator that computes in `dtype`. Raises CheckpointError if there is none in the file."""
+def load_model(path: Path, dtype: str, *, of_photos: bool = False) -> Model:
+    """A model with an encoder, one `of_photos` if so asked, and a generator, that computes in `dtype`. Raises CheckpointError if
+    there is none in the file."""
     model = checkpoints.load(path, dtype=jnp.dtype(dtype))
     try:
         model.require_encoder()
         model.require_generator()
+        if of_photos:
+            model.require_photos()
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     return model
@@ -111,8 +119,8 @@ def load_model(path: Path, dtype: str) -> Model:
 
 def _sizes(model: Model) -> str:
     generator, w_avg = model.require_generator()
-    height, width = model.geometry.height, model.geometry.width
+    height, width, top = dataclasses.astuple(model.geometry)
     return (
         f"K = {w_avg.shape[0]} styles of {w_avg.shape[1]} numbers, a {generator.config.resolution}-px generator and inputs "
-        f"of {height} x {width}"
+        f"of {height} x {width} from row {top} on"
     )

@@ -1,6 +1,7 @@
 """What an inversion job has finished so far, kept on disk batch by batch, so that a killed job loses one batch at most."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ class Inverted:
     """One finished photo.
 
     `name` is the photo's, `output` the name of its pictures under `steps/<i>/`; `size`, `modified` (ns) and `checksum`
-    identify the file that was inverted; `l2` holds N mean squared errors.
+    identify the file that was inverted; `l2` holds N mean squared errors, None where there is no picture to compare with.
     """
 
     name: str
@@ -25,7 +26,12 @@ class Inverted:
     size: int
     modified: int
     checksum: int
-    l2: list[float]
+    l2: list[float | None]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a picture has values that are not finite."""
+        return not all(error is None or math.isfinite(error) for error in self.l2)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Records:
         for row, photo in enumerate(photos):
             self.inverted[photo.name] = photo
             self._place[photo.name] = (path, row)
-            if np.isfinite(photo.l2).all():
+            if not photo.diverged:
                 self.summed.add(photo.name)
         self.timings.append(timing)
         self._count += 1
@@ -84,7 +90,7 @@ class Records:
     @property
     def diverged(self) -> tuple[str, ...]:
         """The names of photos with errors that are not finite, sorted. They are in no change map."""
-        return tuple(sorted(name for name, photo in self.inverted.items() if not np.isfinite(photo.l2).all()))
+        return tuple(sorted(name for name, photo in self.inverted.items() if photo.diverged))
 
     def pictures(self, name: str) -> list[Path]:
         """The files with the N pictures of a finished photo."""
@@ -139,18 +145,22 @@ def choose_outputs(names: Sequence[str], known: Mapping[str, str]) -> dict[str, 
     they do on macOS and Windows.
     """
     used = {output.casefold() for output in known.values()}
-    folders = {str(parent).casefold() for name in names for parent in PurePosixPath(name).parents}
+    results = (*names, *known.values())
+    folders = {str(parent).casefold() for result in results for parent in PurePosixPath(result).parents}
     short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
     wanted = Counter(output.casefold() for output in short.values())
     chosen = {name: known[name] for name in names if name in known}
     for name in names:
         if name in chosen:
             continue
-        output, number = short[name], 1
-        if wanted[output.casefold()] > 1:
-            output = f"{name}.png"
+        output, long, number = short[name], name, 1
+        if any(str(parent).casefold() in used for parent in PurePosixPath(name).parents):
+            long = name.replace("/", "_")  # an earlier result lies where its folder would be
+            output = f"{long}.png"
+        if wanted[short[name].casefold()] > 1:
+            output = f"{long}.png"
         while output.casefold() in used or output.casefold() in folders:
-            output = f"{name}.png" if number == 1 else f"{name}.{number}.png"
+            output = f"{long}.png" if number == 1 else f"{long}.{number}.png"
             number += 1
         used.add(output.casefold())
         chosen[name] = output

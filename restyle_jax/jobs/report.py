@@ -7,13 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from data_pipelines.folder import ImageError, Photo, read_photo
-from restyle_jax.jobs.outputs import OutputError, OutputFolder, Setting
+from data_pipelines.folder import ImageError, Photo, Reader, open_file
+from data_pipelines.preparation import input_reader
+from restyle_jax.jobs.outputs import OutputError, OutputFolder, Setting, saved_picture
 from restyle_jax.jobs.records import Records
+from restyle_jax.ops.images import shown, to_bytes
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
 PRODUCTS = ("steps", "latents.npz", "metrics.json", "grid.png", "grid_[0-9]*.png", "change.png", "change.npz")
@@ -28,7 +31,8 @@ LARGE_CELLS_PIXELS = 16_000_000  # up to this, cells are as large as the encoder
 
 @dataclass(frozen=True)
 class Run:
-    """What the reports say about a run: names of the N steps, the encoder's input size, settings, versions, device."""
+    """What the reports say about a run: names of the N steps, the encoder's input size, settings, versions, device, and what the
+    encoder looks at (`Model.inputs` and `input_channels`)."""
 
     steps: list[str]
     height: int
@@ -36,6 +40,8 @@ class Run:
     settings: Mapping[str, Setting]
     versions: Mapping[str, str]
     device: Mapping[str, str | int]
+    inputs: Literal["photo", "sketch", "label map"] = "photo"
+    channels: int = 3
 
     def save(self, folder: OutputFolder) -> None:
         folder.write_json(folder.work / "run.json", asdict(self))
@@ -108,9 +114,9 @@ def _metrics(records: Records, run: Run, change: np.ndarray, skipped: Mapping[st
     }
 
 
-def _mean_of_finite(values: Sequence[float]) -> float | None:
+def _mean_of_finite(values: Sequence[float | None]) -> float | None:
     """The mean of those that are finite; None if none is."""
-    finite = [value for value in values if math.isfinite(value)]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
     return float(np.mean(finite)) if finite else None
 
 
@@ -124,25 +130,28 @@ def _grid_pages(folder: OutputFolder, records: Records, run: Run, photos: Sequen
     rows = max(1, min(PAGE_ROWS, PAGE_PIXELS // (len(columns) * height * width)))
     paths = {photo.name: photo.path for photo in photos}
     average = _saved(average_image_file(folder), height, width)
+    read = input_reader(run.inputs, run.height, run.width, run.channels)
 
     def row(name: str) -> GridRow:
         steps = [_saved(file, height, width) for file in records.pictures(name)]
-        notes = ["", "", *(f"L2 {value:.4f}" for value in records.inverted[name].l2)]
-        return GridRow(name, [_input(paths.get(name), height, width), average, *steps], notes)
+        notes = ["", "", *("" if value is None else f"L2 {value:.4f}" for value in records.inverted[name].l2)]
+        return GridRow(name, [_input(paths.get(name), read, height, width), average, *steps], notes)
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, min(len(names), MAX_PAGES * rows), rows):
             yield picture_grid(columns, pool.map(row, names[start : start + rows]), height, width)
 
 
-def _input(path: Path | None, height: int, width: int) -> np.ndarray | None:
+def _input(path: Path | None, read: Reader, height: int, width: int) -> np.ndarray | None:
     """The photo as the encoder sees it, or None if it is not among this run's inputs any more."""
     if path is None:
         return None
     try:
-        return np.asarray(read_photo(path).resize((width, height), Image.Resampling.BILINEAR))
-    except ImageError:
+        with open_file(path) as file:
+            seen = Image.fromarray(to_bytes(shown(read(file, str(path)))))
+    except (ImageError, OSError):
         return None  # it could be read when it was inverted; the grid shows an empty cell
+    return np.asarray(seen.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _saved(file: Path, height: int, width: int) -> np.ndarray | None:
@@ -152,8 +161,4 @@ def _saved(file: Path, height: int, width: int) -> np.ndarray | None:
     """
     if not file.exists():
         return None
-    try:
-        image = read_photo(file)
-    except ImageError as error:
-        raise OutputError(f"{error} Remove it and run the same command again.") from error
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(saved_picture(file).resize((width, height), Image.Resampling.LANCZOS))

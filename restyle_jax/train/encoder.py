@@ -20,6 +20,7 @@ from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig
 from restyle_jax.nets.style_based import uniform_labels
+from restyle_jax.ops.images import shown
 from restyle_jax.refine import Estimate
 from restyle_jax.train import optim
 from restyle_jax.train.config import EncoderTraining
@@ -255,13 +256,7 @@ class EncoderTrainer:
     def show(self, state: State, frozen: Frozen, batch: Batch) -> jax.Array:
         """f32[B, N + 2, h, w, 3]: the source, every refinement step, the target."""
         _, images = self.trace(state, frozen, batch)
-        source = batch["source"]
-        if source.shape[-1] == 1:
-            source = jnp.repeat(2 * source - 1, 3, -1)
-        elif source.shape[-1] != 3:  # one channel for each class
-            grey = source.argmax(-1, keepdims=True) * (2 / (source.shape[-1] - 1)) - 1
-            source = jnp.repeat(grey, 3, -1)
-        return jnp.stack([source, *images, batch["target"]], 1)
+        return jnp.stack([shown(batch["source"]), *images, batch["target"]], 1)
 
     def trace(self, state: State, frozen: Frozen, batch: Batch) -> tuple[dict[str, jax.Array], jax.Array]:
         params = self.evaluated(state)

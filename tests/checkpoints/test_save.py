@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import resource
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import restyle_jax as rs
 from restyle_jax.checkpoints.export import Format
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.checkpoints.obstacles import obstacles
+from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.structure import structure
 from tests import official, tiny
@@ -53,6 +55,32 @@ def test_our_format_keeps_everything(model: rs.Model, tmp_path: Path):
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
 def test_either_file_stands_for_the_directory(name: str):
     assert rs.load(tiny.checkpoint() / name).require_encoder().config.trunk == "resnet18"
+
+
+def test_networks_that_do_not_fit_each_other(model: rs.Model, tmp_path: Path):
+    """They make no model; nor do their files, if somebody edits one."""
+    smaller = rs.load(tiny.checkpoint())
+    for changes, words in (
+        ({"encoder": smaller.encoder}, r"codes of shape \(6, 32\), expected \(8, 32\)"),
+        ({"w_avg": smaller.w_avg}, r"w_avg has shape \(6, 32\), expected \(8, 32\)"),
+        ({"w_avg": np.zeros(32)}, r"w_avg has shape \(32,\)"),
+        ({"geometry": rs.Geometry(24, 24)}, "cannot pool 32 x 32 pixels to 24 x 24"),
+        ({"geometry": rs.Geometry(20, 64, 3)}, "does not cut a 32-px picture"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            dataclasses.replace(model, **changes)
+    rs.save(model, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["geometry"]["width"] = config["geometry"]["height"] = 24
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"config\.json: found networks that do not fit each other .*24 x 24"):
+        rs.load(tmp_path / "model")
+
+
+def test_a_generator_without_average_is_not_saved(model: rs.Model, tmp_path: Path):
+    with pytest.raises(ValueError, match="a generator without w_avg"):
+        rs.save(rs.Model(generator=model.generator), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_directories_of_ours_and_empty_ones_are_replaced(model: rs.Model, tmp_path: Path):

@@ -178,12 +178,15 @@ def test_a_single_pass_encoder_and_a_single_photo(tmp_path: Path, photos: Path):
     assert "from the average picture to <i>.png" in page.text["morph"]
 
 
-def test_a_generator_alone(tmp_path: Path, photos: Path, direction: Path, capsys: pytest.CaptureFixture[str]):
-    alone = tiny.checkpoint(encoder=False)
+@pytest.mark.parametrize(("sketches", "words"), [(False, "has no encoder"), (True, "expected one for photos")])
+def test_a_generator_alone(
+    sketches: bool, words: str, tmp_path: Path, photos: Path, direction: Path, capsys: pytest.CaptureFixture[str]
+):
+    alone = tiny.checkpoint(in_channels=1) if sketches else tiny.checkpoint(encoder=False)
     output = tmp_path / "out"
     arguments = ["demo", "--checkpoint", str(alone), "--output", str(output), "--no-compilation-cache"]
     assert main([*arguments, "--input", str(photos)]) == 1
-    assert "has no encoder" in capsys.readouterr().err and not output.exists()
+    assert words in capsys.readouterr().err and not output.exists()
     for _ in range(2):  # the second page replaces the first
         assert main([*arguments, "--direction", str(direction)]) == 0
         page = Page((output / "index.html").read_text())

@@ -149,8 +149,11 @@ def test_what_is_refused(
         return capsys.readouterr().err
 
     assert "has no encoder" in refused("--serve", checkpoints=(alone,))
+    assert "is a sketch (channels: 1)" in refused("--serve", checkpoints=(str(tiny.checkpoint(in_channels=1)),))
     assert "nowhere.pt" in refused("--serve", checkpoints=(str(tmp_path / "nowhere.pt"),))
     assert "expected at most 10 with --serve" in refused("--serve", "--steps", "11")
+    assert "--port needs --serve" in refused("--port", "7860")
+    assert "--batch-size has no use with --serve" in refused("--serve", "--batch-size", "4")
     write_directions([Direction("wide", np.ones(7), "W")], tmp_path / "wide.npz")
     assert "wide.npz" in refused("--serve", "--direction", str(tmp_path / "wide.npz"))
     smile = ["--direction", str(next(iter(directions)))]

@@ -128,6 +128,7 @@ def test_attributes_of_references(tmp_path: Path, inverted: Path):
         CheckpointError, r"nowhere\.png: found no such file; expected a photo", references=(tmp_path / "nowhere.png",)
     )
     refused(CheckpointError, "has no encoder.* the reference is a photo", tiny.checkpoint(encoder=False))
+    refused(CheckpointError, "expected one for photos.* the reference is a photo", tiny.checkpoint(in_channels=1))
     sight = LatentClassifierConfig(K, tiny.STYLE_DIM, ("age", "hair"), widths=(8,), embedding=2)
     blind = networks.random(LatentClassifier, sight)
     blind.read.bias[...] = blind.read.bias[...] - 1e4

@@ -20,6 +20,7 @@ from restyle_jax.jobs.invert_folder import Outcome, invert_folder
 from restyle_jax.jobs.options import InvertOptions, fingerprint
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.ops.images import to_bytes
+from restyle_jax.viz import MARGIN
 from tests import tiny
 
 STEPS = 3
@@ -280,6 +281,10 @@ def test_models_that_do_not_fit(tmp_path: Path) -> None:
     larger = tiny.checkpoint(3, resolution=32)
     for settings, expected in (
         (options(bootstrap_from=larger), "K = 8 styles.*expected the same as.*K = 6 styles"),
+        (
+            options(bootstrap_from=tiny.checkpoint(), checkpoint=tiny.checkpoint(in_channels=3)),
+            "single-pass.*--bootstrap",
+        ),
         (options(checkpoint=tiny.checkpoint(encoder=False)), "no encoder"),
         (options(checkpoint=tmp_path / "nowhere.pt"), r"nowhere\.pt.*No such file"),
         (options(checkpoint=tmp_path / "photos"), "photos"),
@@ -450,6 +455,7 @@ def test_other_files_beside_our_format_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "weights.safetensors").write_text("weights")
     assert fingerprint(tmp_path) == "543a9feaf9d7d825", "as in earlier versions, whose results are continued"
+    assert {fingerprint(tmp_path / name) for name in ("config.json", "weights.safetensors")} == {"543a9feaf9d7d825"}
     (tmp_path / ".DS_Store").write_text("x")
     (tmp_path / "notes").mkdir()
     assert fingerprint(tmp_path) == "543a9feaf9d7d825"
@@ -482,3 +488,43 @@ def test_bad_places(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no photos found"):
         run(tmp_path / "empty", tmp_path / "out")
     assert list(files(foreign)) == ["thesis.tex"] and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("classes", [1, 5])
+def test_faces_from_sketches_and_label_maps(classes: int, tmp_path: Path) -> None:
+    """The official encoders for them have one pass, and no picture to compare theirs with."""
+    checkpoint = tiny.checkpoint(in_channels=classes)
+    settings = options(checkpoint=checkpoint)
+    labels = np.random.default_rng(0).integers(0, classes if classes > 1 else 256, (3, 50, 60), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    for name, values in zip("abc", labels, strict=True):
+        Image.fromarray(values).save(tmp_path / "in" / f"{name}.png")
+    Image.new("L", (40, 40), 200).save(tmp_path / "in" / "wrong.png")  # a sketch, but no label
+    Image.new("F", (40, 40), 1e9).save(tmp_path / "in" / "wrong.tif")
+    outcome, said = run(tmp_path / "in", tmp_path / "out", settings)
+    wrong = ["wrong.png", "wrong.tif"] if classes > 1 else ["wrong.tif"]
+    assert sorted(outcome.skipped) == wrong and not outcome.diverged
+    if classes > 1:
+        assert any(line.count("wrong.png") == 1 and "found label 200, expected 0 to 4" in line for line in said), said
+
+    way = Image.Resampling.BILINEAR if classes == 1 else Image.Resampling.NEAREST
+    resized = [np.asarray(Image.fromarray(values).resize((tiny.SIZE, tiny.SIZE), way)) for values in labels]
+    x = np.stack(resized)
+    x = np.float32(x[..., None]) / 255 if classes == 1 else np.eye(classes, dtype=np.float32)[x]
+    expected = rs.invert(rs.load(checkpoint), x, STEPS)
+    assert expected.latents.shape == (1, 3, 6, tiny.STYLE_DIM)
+    for row, name in enumerate("abc"):
+        np.testing.assert_allclose(latents(tmp_path / "out")[f"{name}.png"], expected.latents[:, row], atol=1e-4)
+        found = pixels(tmp_path / "out" / "steps" / "1" / f"{name}.png")
+        assert np.abs(found - to_bytes(expected.images[0, row])).max() <= 1
+    report = metrics(tmp_path / "out")
+    assert report["mean"]["l2"] == [None] and report["images"]["a.png"]["l2"] == [None]
+    grid = pixels(tmp_path / "out" / "grid.png")[:, MARGIN : MARGIN + tiny.SIZE]
+    shown = np.round(255 * (x[0, ..., 0] if classes == 1 else x[0].argmax(-1) / (classes - 1))).astype(int)
+    assert any(np.abs(grid[row : row + tiny.SIZE, :, 0] - shown).max() <= 1 for row in range(len(grid) - tiny.SIZE))
+    assert run(tmp_path / "in", tmp_path / "out", settings)[0].done_before == len(report["images"])
+
+    photo = options(bootstrap_from=checkpoint)
+    with pytest.raises(CheckpointError, match=rf"channels: {classes}\), expected one for photos"):
+        run(tmp_path / "in", tmp_path / "other", photo)
+    assert not (tmp_path / "other").exists()

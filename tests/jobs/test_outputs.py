@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -158,6 +158,8 @@ def test_output_names() -> None:
     assert choose_outputs(["a.png"], {"a.jpg": "a.png"}) == {"a.png": "a.png.png"}, "an earlier a.jpg keeps a.png"
     assert choose_outputs(["a.jpg", "A.png", "a.jpg.bmp"], {})["a.jpg.bmp"] != "a.jpg.png"
     assert choose_outputs(["x.jpg", "x.png/y.jpg"], {})["x.jpg"] != "x.png", "x.png is a folder"
+    assert choose_outputs(["x.jpg"], {"x.png/y.jpg": "x.png/y.png"}) == {"x.jpg": "x.jpg.png"}, "of an earlier run"
+    assert choose_outputs(["x.png/y.jpg"], {"x.jpg": "x.png"}) == {"x.png/y.jpg": "x.png_y.jpg.png"}, "x.png is a file"
 
 
 PARTS = st.sampled_from(["a", "A", "a.png", "a.jpg", "b.png", "a.png.png", "a.jpg.png", "c"])
@@ -171,8 +173,11 @@ def test_output_names_never_collide(names: list[str], done: int) -> None:
     assert outputs.keys() == {*names} and outputs.items() >= earlier.items()
     assert len({output.casefold() for output in outputs.values()}) == len(names)
     assert all(output.endswith(".png") for output in outputs.values())
+    results, before = ({output.casefold() for output in chosen.values()} for chosen in (outputs, earlier))
     for name, output in outputs.items():
-        assert os.path.dirname(name) == os.path.dirname(output)
+        above, wanted = ({str(parent).casefold() for parent in PurePosixPath(p).parents} for p in (output, name))
+        assert results.isdisjoint(above), "no result is a folder of another"
+        assert os.path.dirname(output) == ("" if before & wanted else os.path.dirname(name))
 
 
 def test_pictures_are_stored_exactly(tmp_path: Path) -> None:
