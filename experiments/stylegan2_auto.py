@@ -3,7 +3,7 @@ pictures of one's own.
 
     restyle train experiments/stylegan2_auto.py --data pictures --workdir runs/stylegan2_auto
 
-Needs: pictures of RESOLUTION x RESOLUTION; edit the two numbers below.
+Needs: pictures of 256 x 256, or of what --resolution says, which other settings follow; edit the number of devices below.
 
 Hardware: DEVICES accelerators for some days.
 
@@ -15,23 +15,25 @@ highest resolutions.
 
 from restyle_jax.train.stylegan_config import StyleGANTraining
 
-RESOLUTION, DEVICES = 256, 1
+DEVICES = 1
 
-batch = max(
-    min(DEVICES * min(4096 // RESOLUTION, 32), 64), DEVICES
-)  # fits into the memory of a device, and no more than 64
-config = StyleGANTraining(
-    resolution=RESOLUTION,
-    channel_base=32768 if RESOLUTION >= 512 else 16384,
-    mapping_layers=2,
-    batch_size=batch,
-    max_steps=25_000_000 // batch,
-    learning_rate=0.002 if RESOLUTION >= 1024 else 0.0025,
-    r1=0.0002 * RESOLUTION**2 / batch,
-    ema_kimg=batch * 10 / 32,
-    ema_ramp=0.05,
-    stddev_group=min(batch // DEVICES, 4),
-    stddev_block=batch // DEVICES,
-    augment="bgc",
-    dtype="bfloat16",
-)
+
+def config(resolution: int = 256) -> StyleGANTraining:
+    """The settings for pictures of this size."""
+    # fits into the memory of a device, and no more than 64
+    batch = max(min(DEVICES * min(4096 // resolution, 32), 64), DEVICES)
+    return StyleGANTraining(
+        resolution=resolution,
+        channel_base=32768 if resolution >= 512 else 16384,
+        mapping_layers=2,
+        batch_size=batch,
+        max_steps=25_000_000 // batch,
+        learning_rate=0.002 if resolution >= 1024 else 0.0025,
+        r1=0.0002 * resolution**2 / batch,
+        ema_kimg=batch * 10 / 32,
+        ema_ramp=0.05,
+        stddev_group=min(batch // DEVICES, 4),
+        stddev_block=batch // DEVICES,
+        augment="bgc",
+        dtype="bfloat16",
+    )

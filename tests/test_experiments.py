@@ -1,6 +1,7 @@
 """The experiment files: each says what was published, and needs nothing but files that people can get."""
 
 import ast
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -185,9 +186,14 @@ def test_automatic_settings_follow_the_table(
     tmp_path: Path, resolution: int, devices: int, batch: int, gamma: float, half_life: float
 ) -> None:
     text = (FOLDER / "stylegan2_auto.py").read_text()
-    edited = text.replace("RESOLUTION, DEVICES = 256, 1", f"RESOLUTION, DEVICES = {resolution}, {devices}")
-    (tmp_path / "edited.py").write_text(edited)
-    config = read_experiment(tmp_path / "edited.py", {})
+    (tmp_path / "edited.py").write_text(text.replace("DEVICES = 1", f"DEVICES = {devices}"))
+    config = read_experiment(tmp_path / "edited.py", {"resolution": resolution})
+    assert config.resolution == resolution
+    assert (config.channel_base, config.learning_rate) == {128: (16384, 0.0025), 256: (16384, 0.0025)}.get(
+        resolution, (32768, 0.0025 if resolution == 512 else 0.002)
+    )
+    own = read_experiment(tmp_path / "edited.py", {"resolution": resolution, "r1": 7.0})
+    assert own == dataclasses.replace(config, r1=7.0)
     assert (config.batch_size, config.stddev_group, config.stddev_block) == (batch, 4, batch // devices)
     assert (config.r1, config.ema_kimg) == pytest.approx((gamma, half_life), rel=1e-4)
 

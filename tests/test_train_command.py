@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import portpicker
 import pytest
 from PIL import Image
 
@@ -123,6 +124,23 @@ def test_a_batch_that_the_devices_cannot_share(folder: Path, tmp_path: Path) -> 
     assert "4 or 8" in error and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("distributed", [False, True])
+def test_a_device_that_is_not_here(folder: Path, tmp_path: Path, distributed: bool) -> None:
+    together = ["--distributed", f"localhost:{portpicker.pick_unused_port()},1,0"] if distributed else []
+    arguments = [
+        "train",
+        folder / "experiment.py",
+        "--workdir",
+        tmp_path / "run",
+        "--data",
+        folder / "photos",
+        *together,
+    ]
+    status, _, error = finish(start(folder, *arguments, JAX_PLATFORMS="nonsense"))
+    assert status == 1 and "restyle: error: JAX_PLATFORMS=nonsense: JAX finds no such device" in error
+    assert not (tmp_path / "run").exists()
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The message of a command that fails before it computes anything."""
     assert main([*map(str, arguments)]) == 1
@@ -149,6 +167,7 @@ def test_everything_missing_is_named_at_once(tmp_path: Path, capsys: pytest.Capt
         "richzhang/PerceptualSimilarity",
         "--identity-weights: pretrained_models/model_ir_se50.pth",
         "README of yuval-alaluf/restyle-encoder",
+        "(ffhq_cartoon_blended.pt: the README of yuval-alaluf/hyperstyle)",
         "--data: data/ffhq: there is no such folder",
         "--test-data: data/celeba_hq: there is no such folder",
     ):
@@ -196,6 +215,8 @@ def test_experiment_files_that_do_not_work(tmp_path: Path, capsys: pytest.Captur
     file.write_text("config = 1 / 0")
     assert "line 1: fails with ZeroDivisionError" in refusal(capsys, "train", file, "--workdir", tmp_path / "run")
     assert "there is no such file" in refusal(capsys, "train", tmp_path / "no.py", "--workdir", tmp_path / "run")
+    file.write_text("import sys\nsys.exit()")
+    assert "line 2: fails with SystemExit\n" in refusal(capsys, "train", file, "--workdir", tmp_path / "run")
 
 
 def test_data_that_is_refused_or_spoiled(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

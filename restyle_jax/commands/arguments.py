@@ -13,8 +13,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from restyle_jax.jobs.outputs import OutputError
-
 MAX_STEPS = 1000  # of refinement
 LARGEST = (2 - 2**-23) * 2.0**127  # of float32
 
@@ -89,9 +87,20 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 def add_computing(command: argparse.ArgumentParser) -> None:
     """Declare --batch-size, --dtype and --no-compilation-cache."""
+    add_batch_size(command)
+    add_dtype(command)
+    add_compilation_cache(command)
+
+
+def add_batch_size(command: argparse.ArgumentParser) -> None:
+    """Declare --batch-size."""
     command.add_argument(
         "--batch-size", type=integer(1), default=4, metavar="B", help="pictures computed at once (default: 4)"
     )
+
+
+def add_dtype(command: argparse.ArgumentParser) -> None:
+    """Declare --dtype."""
     command.add_argument(
         "--dtype",
         choices=("float32", "bfloat16"),
@@ -99,7 +108,6 @@ def add_computing(command: argparse.ArgumentParser) -> None:
         help="number format of the networks: float32 gives the numbers of the official code; bfloat16 is faster on GPU "
         "and TPU and less exact (default: float32)",
     )
-    add_compilation_cache(command)
 
 
 def add_compilation_cache(command: argparse.ArgumentParser) -> None:
@@ -182,17 +190,12 @@ def keep_programs(wanted: bool) -> None:
 
 
 def prepare_jax(parsed: argparse.Namespace) -> None:
-    """Set JAX up as the options of `add_computing` ask. Raises OutputError if it finds no device."""
+    """Set JAX up as --dtype and --no-compilation-cache ask. Raises TrainingError if it finds no device."""
     import jax
 
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as error:  # of a platform that it does not know, and of one that is not here
-        raise OutputError(
-            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: JAX finds no such device ({str(error) or 'none is here'}). "
-            "Set the variable to cpu, or to another platform that this machine has."
-        ) from error
+    from restyle_jax.train.distributed import check_devices
 
+    check_devices()
     if parsed.dtype == "float32":  # accelerators would round the inputs of matrix products
         jax.config.update("jax_default_matmul_precision", "highest")
     keep_programs(not parsed.no_compilation_cache)

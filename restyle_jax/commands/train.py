@@ -21,7 +21,7 @@ of yours. Every setting in it can be changed for one run by the option of the sa
 
 Before anything is computed, everything that the run needs is looked for, and whatever is missing
 is listed with the place where people get it. --dry-run also prints the number of parameters, the
-memory that is planned and the pictures per device, and stops there.
+memory that is planned and the pictures per device, and stops there; DIR is looked at, too.
 
 what it writes into DIR:
   config.json        the settings of the run; parameters.txt: what is trained
@@ -34,8 +34,8 @@ Starting the same command again continues where the last checkpoint was written,
 number of devices or hosts. SIGTERM (sent before a machine is taken away) saves and ends with
 status 143. Exit status: 0 done, 1 failed, 130 interrupted by Ctrl-C, 143 saved after SIGTERM.
 
-With several hosts, the same command runs on each of them with --distributed; the batch size is
-that of all devices together.
+With several hosts, the same command runs on each of them with --distributed, in one DIR that all
+share; the batch size is that of all devices together.
 
 examples:
   restyle train experiments/restyle_psp_ffhq.py --workdir runs/ffhq --dry-run
@@ -72,7 +72,8 @@ def add_train(commands: Any) -> None:
         const="auto",
         metavar="HOW",
         help="one of several processes that train together: auto finds the others under SLURM, Open MPI, GKE and on TPU pods; "
-        "HOST:PORT,N,I names the first of N processes and the number I of this one, from 0 (default: auto)",
+        "HOST:PORT,N,I names the first of N processes and the number I of this one, from 0 (without HOW: auto; without the option: "
+        "one process)",
     )
     add_compilation_cache(train)
     _add_settings(train)
@@ -146,9 +147,12 @@ def _shown(value: Any, hint: Any) -> str:
 
 def _train(parsed: argparse.Namespace) -> int:
     from restyle_jax.jobs.experiment import read_experiment, train
+    from restyle_jax.train.distributed import check_devices
 
     changes = {name: value for name, value in vars(parsed).items() if name in _owners()}
     config = read_experiment(parsed.experiment, changes)
+    if parsed.distributed is None:  # else nothing may touch a device before the processes are connected
+        check_devices()
     keep_programs(not parsed.no_compilation_cache)
     outcome = train(
         config,

@@ -1,7 +1,9 @@
-"""Experiment files: Python programs that say what to train, by a variable `config`."""
+"""Experiment files: Python programs that say what to train, by a variable `config`, or by a function of that name whose arguments,
+with defaults, are the settings that others follow from."""
 
 import contextlib
 import dataclasses
+import inspect
 import runpy
 import sys
 import traceback
@@ -55,10 +57,15 @@ def read_experiment(path: Path, changes: Mapping[str, Any]) -> Any:
     try:
         with _neighbours(path):
             found = runpy.run_path(str(path), run_name="experiment").get("config")
-    except Exception as error:
+            if inspect.isfunction(found):
+                found = found(
+                    **{name: changes[name] for name in inspect.signature(found).parameters if name in changes}
+                )
+    except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f", line {lines[-1]}" if lines else ""
-        raise TrainingError(f"{path}{place}: fails with {type(error).__name__}: {error}") from error
+        reason = ": ".join(filter(None, (type(error).__name__, str(error))))
+        raise TrainingError(f"{path}{place}: fails with {reason}") from error
     if type(found) not in PROBLEMS:
         what = "no variable config" if found is None else f"config = {found!r}"
         raise TrainingError(f"{path}: found {what}, expected {EXAMPLE}.")

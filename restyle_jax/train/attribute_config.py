@@ -9,7 +9,7 @@ from restyle_jax.train.avatar_config import AvatarTraining
 class AttributeTraining(AvatarTraining):
     """Training of a network that says what is in an avatar (`nets.attributes`), on pictures that are drawn at the start.
 
-    The defaults take twenty minutes on 2 CPU cores. `data` and `test_data` are not used.
+    The defaults take 25 minutes on 2 CPU cores. `data` and `test_data` are not used.
 
     pictures, test_pictures: how many avatars are drawn for training and for the test.
     resolution: of the pictures, in pixels. widths, num_features: see `nets.attributes.AttributeConfig`.

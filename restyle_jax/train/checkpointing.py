@@ -1,6 +1,7 @@
 """Checkpoints of a run: everything that is needed to continue it bit for bit, written by Orbax in the background, each complete
 or not there at all."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -19,7 +20,7 @@ import orbax.checkpoint as ocp
 from restyle_jax.train import distributed
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.sharding import is_key
-from restyle_jax.train.workdir import IDENTITY, replace_text
+from restyle_jax.train.workdir import IDENTITY, replace_text, saved_steps
 
 Record = dict[str, Any]
 """What is saved as JSON beside the arrays."""
@@ -94,7 +95,7 @@ class Checkpoints:
         """Replace entries of the record of a finished checkpoint."""
 
         def write() -> None:
-            replace_text(self._record(step), json.dumps({**self._read_record(step), **changes}))
+            replace_text(_record(self.directory, step), json.dumps({**_read_record(self.directory, step), **changes}))
 
         distributed.together(write)
 
@@ -129,7 +130,7 @@ class Checkpoints:
         for step in reversed(self.steps()):
             state, record, problem = None, {}, ""
             try:
-                record = self._read_record(step)
+                record = _read_record(self.directory, step)
             except Exception as error:  # whatever a damaged file makes the libraries raise
                 problem = _short(error)
             else:
@@ -142,9 +143,9 @@ class Checkpoints:
                     problem = _short(error)
             if not distributed.any_process(bool(problem)):
                 for later, reason in damaged.items():
-                    aside = self.directory.parent / "damaged" / f"{later}"
-                    say(f"the checkpoint of step {later} is damaged ({reason}); it is moved to {aside}")
-                    distributed.together(functools.partial(_move, self.directory / str(later), aside))
+                    folder, aside = self.directory / str(later), _free(self.directory.parent / "damaged" / str(later))
+                    distributed.together(functools.partial(_move, folder, aside))
+                    say(f"the checkpoint of step {later} is damaged ({reason}); it was moved to {aside}")
                 self._manager.reload()
                 return state, record
             damaged[step] = problem or "another process could not read it"
@@ -155,17 +156,6 @@ class Checkpoints:
                 "a new run in another folder."
             )
         return None
-
-    def _record(self, step: int) -> Path:
-        return self.directory / str(step) / "record" / "metadata"
-
-    def _read_record(self, step: int) -> Record:
-        record = json.loads(self._record(step).read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or record.get("step") != step:
-            raise ValueError(f"the record is not that of step {step}")
-        if absent := sorted(_NEEDED - record.keys()):
-            raise ValueError(f"the record has no {', '.join(absent)}")
-        return record
 
     def _read_state(self, step: int, target: Any, record: Record) -> Any:
         found, expected = len(record["sums"]), len(jax.tree.leaves(target))
@@ -195,8 +185,29 @@ class Checkpoints:
             ) from error
 
     def _earlier(self) -> str:
-        steps = [int(path.name) for path in self.directory.glob("*") if path.name.isdecimal()]
-        return f"the checkpoint of step {max(steps)} is kept" if steps else "there is no earlier checkpoint"
+        steps = saved_steps(self.directory)
+        return f"the checkpoint of step {steps[-1]} is kept" if steps else "there is no earlier checkpoint"
+
+
+def latest_record(directory: Path) -> Record | None:
+    """The record of the latest checkpoint in a folder that has an undamaged one; nothing is changed."""
+    for step in reversed(saved_steps(directory)):
+        with contextlib.suppress(Exception):  # whatever a damaged file makes the libraries raise
+            return _read_record(directory, step)
+    return None
+
+
+def _record(directory: Path, step: int) -> Path:
+    return directory / str(step) / "record" / "metadata"
+
+
+def _read_record(directory: Path, step: int) -> Record:
+    record = json.loads(_record(directory, step).read_text(encoding="utf-8"))
+    if not isinstance(record, dict) or record.get("step") != step:
+        raise ValueError(f"the record is not that of step {step}")
+    if absent := sorted(_NEEDED - record.keys()):
+        raise ValueError(f"the record has no {', '.join(absent)}")
+    return record
 
 
 def _without_keys(tree: Any) -> Any:
@@ -240,10 +251,21 @@ def _examine(state: Any) -> tuple[list[jax.Array], list[jax.Array]]:
     return [finite(leaf) for leaf in leaves], [checksum(leaf) for leaf in leaves]
 
 
+def _free(path: Path) -> Path:
+    """The path, or with a number behind it the first that does not exist."""
+    names = itertools.chain([path], (path.with_suffix(f".{number}") for number in itertools.count(1)))
+    return next(name for name in names if not name.exists())
+
+
 def _move(folder: Path, aside: Path) -> None:
-    aside.parent.mkdir(exist_ok=True)
-    free = next(place for number in itertools.count(1) if not (place := aside.with_suffix(f".{number}")).exists())
-    folder.rename(free)
+    try:
+        aside.parent.mkdir(exist_ok=True)
+        folder.rename(aside)
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: this checkpoint is damaged, and cannot be moved to {aside} ({error.strerror}). {aside.parent} must be a "
+            "folder that can be written, or not exist yet: rename what is there or give access, then run the same command again."
+        ) from error
 
 
 def _short(error: Exception) -> str:

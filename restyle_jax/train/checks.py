@@ -37,7 +37,7 @@ def problems(config: EncoderTraining) -> list[str]:
 def mistyped(config: Run) -> list[str]:
     """One sentence for each field of any task's configuration that has not the type it should have."""
     return [
-        f"{name}: found {value!r}, expected {fields.expected(hint)}"
+        f"{name}: found {value!r}, expected {fields.expected(hint, in_a_file=True)}"
         for name, hint in fields.hints(type(config)).items()
         if not fields.fits(value := getattr(config, name), hint)
     ]

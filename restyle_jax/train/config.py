@@ -25,8 +25,8 @@ class Run:
 
     data: a folder made by `restyle data prepare`, or a folder of pictures (with `train/` and `test/` inside, or else
         `test_data` beside it).
-    batch_size: over all devices of all hosts. test_batch_size likewise.
-    micro_batches: into how many parts a batch is split to save memory; their gradients are averaged.
+    batch_size: over all devices of all hosts, which share it equally. test_batch_size likewise.
+    micro_batches: into how many parts the share of each device is split to save memory; their gradients are averaged.
     max_unreadable: how many damaged pictures training may skip before it gives up.
     keep: how many checkpoints are kept besides the best one.
     """

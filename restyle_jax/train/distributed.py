@@ -37,8 +37,8 @@ def connect(where: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> None:
         says them, as in "10.0.0.1:1234,2,0" for the first of two processes, which must run on that host.
     heartbeat_seconds: after which a process that does not answer counts as lost, and the others end with status 1.
 
-    Raises TrainingError if `where` is neither, if nothing is detected, or if the address cannot be used. If the others do not come
-    in time (five minutes), the JAX runtime ends the process; it then says so and has status 1.
+    Raises TrainingError if `where` is neither, if nothing is detected, if the address cannot be used, or if there is no device.
+    If the others do not come in time (five minutes), the JAX runtime ends the process; it then says so and has status 1.
     """
     initialize = functools.partial(
         jax.distributed.initialize,
@@ -46,6 +46,8 @@ def connect(where: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> None:
         shutdown_timeout_seconds=SHUTDOWN_SECONDS,
     )
     explicit = _parsed(where) if where != "auto" else None
+    # It would catch SIGTERM for itself, which is to end a process that does not train yet.
+    jax.config.update("jax_enable_preemption_service", False)
     _explain_aborts(APART)
     try:
         if explicit is None:
@@ -61,11 +63,23 @@ def connect(where: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> None:
             "10.0.0.1:1234,2,0 on the first of two hosts, and leave --distributed out for a run on one host."
         ) from error
     _explain_aborts(LOST)
+    check_devices()
     if jax.process_count() == 1:
         _explain_aborts(None)
     elif jax.default_backend() == "cpu":
         # A program that another process has put into the cache waits for ever in its first sum over processes.
         jax.config.update("jax_enable_compilation_cache", False)
+
+
+def check_devices() -> None:
+    """Raises TrainingError if JAX has no device."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # of a platform that it does not know, and of one that is not here
+        raise TrainingError(
+            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: JAX finds no such device ({str(error) or 'none is here'}). "
+            "Set the variable to cpu, or to another platform that this machine has."
+        ) from error
 
 
 def _parsed(where: str) -> tuple[str, int, int]:

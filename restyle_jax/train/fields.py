@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,13 +14,18 @@ def hints(kind: type) -> dict[str, Any]:
     return {field.name: known[field.name] for field in dataclasses.fields(kind)}
 
 
-def expected(hint: Any) -> str:
-    """What a field of this type may be, for people: "a number or none"."""
+def expected(hint: Any, *, in_a_file: bool = False) -> str:
+    """What a field of this type may be, for people: "a number or none". in_a_file: as a value of Python, not as an option."""
     if _is_union(hint) and not choices(hint):
         parts = sorted(get_args(hint), key=lambda part: part is type(None))
-        return " or ".join(words for part in parts if (words := expected(part)))
+        return " or ".join(words for part in parts if (words := expected(part, in_a_file=in_a_file)))
     if names := choices(hint):
-        return f"one of {', '.join(names)}"
+        functions = in_a_file and Callable in get_args(hint)
+        return f"one of {', '.join(names)}" + (
+            ", or a function without arguments that returns one" if functions else ""
+        )
+    if in_a_file and hint is Path:
+        return 'a path such as Path("photos")'
     if get_origin(hint) is tuple:
         return "whole numbers with commas between them"
     words = {
@@ -68,11 +74,11 @@ def fits(value: Any, hint: Any) -> bool:
     if _is_union(hint):
         return any(fits(value, part) for part in get_args(hint))
     if get_origin(hint) is Literal:
-        return value in get_args(hint)
+        return isinstance(value, str) and value in get_args(hint)
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(fits(item, int) for item in value)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return fits(value, int) or (isinstance(value, float) and math.isfinite(value))
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return callable(value) if not isinstance(hint, type) else isinstance(value, hint)

@@ -10,7 +10,7 @@ from restyle_jax.train.avatar_config import AvatarTraining
 class IdentityTraining(AvatarTraining):
     """Training of a network that recognises an avatar (`nets.identity`), on pictures that are drawn at the start.
 
-    Settings as of attribute networks, but for these. The defaults take twenty minutes on 2 CPU cores.
+    Settings as of attribute networks, but for these. The defaults take a quarter of an hour on 2 CPU cores.
 
     batch_size: of pairs, two pictures of one identity each. num_features: see `nets.identity.IdentityConfig`.
     temperature: by which cosine similarities are divided before they are compared; the smaller, the more do the most

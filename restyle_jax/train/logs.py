@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import einops
 import numpy as np
 from PIL import Image
 from tensorboardX import summary
@@ -18,7 +19,7 @@ from restyle_jax.ops.images import to_bytes
 from restyle_jax.train.workdir import replace_text, writing
 from restyle_jax.viz import GridRow, picture_grid
 
-LARGEST_CELL = 256  # pixels of a picture in a grid
+SMALLEST_CELL, LARGEST_CELL = 64, 256  # pixels of a picture in a grid
 
 
 class Logs:
@@ -30,15 +31,16 @@ class Logs:
 
     def __init__(self, workdir: Path, start: int, steps: int, *, evaluated: bool) -> None:
         self._lines, self._images = workdir / "metrics.jsonl", workdir / "images"
+        tensorboard = workdir / "tensorboard"
+        for folder in (self._images, tensorboard):
+            with writing(folder):
+                folder.mkdir(exist_ok=True)
         with writing(self._lines):
             _cut(self._lines, start, evaluated)
-            self._images.mkdir(exist_ok=True)
-            (workdir / "tensorboard").mkdir(exist_ok=True)
             self._file = self._lines.open("a", encoding="utf-8")
+        with writing(tensorboard):
             # The synchronous writer: that of SummaryWriter stops without a word when the disk is full.
-            self._events = EventsWriter(
-                str(workdir / "tensorboard" / "events"), filename_suffix=f".{start}.{os.getpid()}"
-            )
+            self._events = EventsWriter(str(tensorboard / "events"), filename_suffix=f".{start}.{os.getpid()}")
             if start:
                 self._event(start + 1, session_log=SessionLog(status=SessionLog.START))  # hides events after `start`
         self._bar = tqdm(total=steps, initial=start, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr)
@@ -62,8 +64,10 @@ class Logs:
         self, step: int, name: str, pictures: np.ndarray, columns: Sequence[str], captions: Sequence[str]
     ) -> None:
         """A sheet of f32[rows, columns, h, w, 3] as images/<name>_<step>.png and in TensorBoard."""
-        height, width = (min(size, LARGEST_CELL) for size in pictures.shape[2:4])
-        rows = [GridRow(caption, list(row)) for caption, row in zip(captions, to_bytes(pictures), strict=True)]
+        factor = -(-SMALLEST_CELL // pictures.shape[3])  # small pictures are enlarged, so that the titles have room
+        shown = einops.repeat(to_bytes(pictures), "r n h w c -> r n (h i) (w j) c", i=factor, j=factor)
+        height, width = (min(size, LARGEST_CELL) for size in shown.shape[2:4])
+        rows = [GridRow(caption, list(row)) for caption, row in zip(captions, shown, strict=True)]
         grid = picture_grid(columns, rows, height, width)
         file = self._images / f"{name}_{step:08d}.png"
         with writing(file):
@@ -82,12 +86,13 @@ class Logs:
 
 
 def _cut(lines: Path, start: int, evaluated: bool) -> None:
-    """Drop the lines after step `start`, those of an evaluation that will be repeated, and one that a killed process left
-    unfinished."""
+    """Drop the lines after step `start`, those of an evaluation that will be repeated, and those that cannot be read, as a killed
+    process or a damaged disk leaves them."""
     if not lines.exists():
         return
     last = (start, evaluated)
-    kept = [line for line in lines.read_text(encoding="utf-8").splitlines(keepends=True) if _place(line) <= last]
+    text = lines.read_text(encoding="utf-8", errors="replace")
+    kept = [line for line in text.splitlines(keepends=True) if _place(line) <= last]
     replace_text(lines, "".join(kept))
 
 

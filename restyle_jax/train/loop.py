@@ -12,7 +12,7 @@ from clu import parameter_overview
 from jax.sharding import Mesh
 
 from restyle_jax.train import averages, distributed, plan, sharding
-from restyle_jax.train.checkpointing import Checkpoints
+from restyle_jax.train.checkpointing import Checkpoints, Record, latest_record
 from restyle_jax.train.config import Run
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.logs import Logs
@@ -20,7 +20,16 @@ from restyle_jax.train.programs import Programs, Progress, compile_programs, sta
 from restyle_jax.train.signals import StopRequests
 from restyle_jax.train.task import State, Task
 from restyle_jax.train.trainer import Arrays, Outcome, TestBatches, Trainer, TrainingBatches
-from restyle_jax.train.workdir import check_alike, check_same, defaults, identity, locked, refuse_foreign, replace_text
+from restyle_jax.train.workdir import (
+    check_alike,
+    check_same,
+    defaults,
+    identity,
+    locked,
+    refuse_others,
+    refuse_unusable,
+    replace_text,
+)
 
 
 def fit(
@@ -45,22 +54,29 @@ def fit(
     open_test: this process's batches of the whole test set, each with `valid`, equally many in every process; None: no test.
     name: number of a training picture (`index`) -> the name of its file. fingerprint: tells the training data from any other;
         where it lies may change. test_fingerprint: likewise of the test data; None if the other two say what it is.
-    dry_run: print the plan and stop, before anything is written. resume: "never" refuses a folder with checkpoints.
+    dry_run: print the plan and stop, before anything is written; what the folder holds is looked at.
+    resume: "never" refuses a folder with checkpoints.
 
     Raises:
-      TrainingError: a batch that the devices cannot share, processes that were not started alike, another run in the folder or one
-        of another configuration, files there that are not of a run, a loss or state that is not finite, something that cannot
-        be written. Earlier checkpoints stay intact.
+      TrainingError: a batch that the devices cannot share, processes that were not started alike or do not share the folder,
+        another run in the folder or one of another configuration, files there that are not of a run, a loss or state that is not
+        finite, something that cannot be written. Earlier checkpoints stay intact.
     """
     own = identity(config, task.frozen, fingerprint, task.scorer, test_fingerprint)
     check_alike(own, resume)
     mesh = sharding.data_mesh()
-    sharding.check_batch_size("batch_size", run.batch_size, mesh)
+    sharding.check_batch_size("batch_size", run.batch_size, mesh, run.micro_batches)
     if open_test:
         sharding.check_batch_size("test_batch_size", run.test_batch_size, mesh)
     tell = say if distributed.is_first() else _ignore
     target = state_target(task, mesh, run.seed)
+    usual = defaults(config)
+
+    def accept(saved: Record) -> None:
+        check_same(saved, own, usual, workdir, tell)
+
     if dry_run:
+        distributed.together(functools.partial(_look_into, workdir, resume, accept))
         batches = open_train(0)
         _programs(task, run, mesh, target, next(batches), tell)
         batches.close()
@@ -68,14 +84,9 @@ def fit(
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(workdir))
-        distributed.together(functools.partial(refuse_foreign, workdir))
+        distributed.together(functools.partial(refuse_others, workdir, resume))
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(workdir / "checkpoints", run.keep)))
-        if resume == "never" and checkpoints.steps():
-            raise TrainingError(
-                f"{workdir}: holds an earlier run. Choose another --workdir, or --resume auto to continue it."
-            )
-        usual = defaults(config)
-        found = checkpoints.restore_latest(target, lambda saved: check_same(saved, own, usual, workdir, tell), tell)
+        found = checkpoints.restore_latest(target, accept, tell)
         state, record = found or (None, {"step": 0, "batches": 0, "best": None, "averages": None, "evaluated": True})
         best = tuple(record["best"]) if record["best"] else None
         if state is not None:
@@ -129,6 +140,14 @@ def fit(
         return outcome
 
 
+def _look_into(workdir: Path, resume: str, accept: Callable[[Record], None]) -> None:
+    """Raises TrainingError if a run would be refused for what the folder is or holds; nothing is changed."""
+    refuse_unusable(workdir)
+    refuse_others(workdir, resume)
+    if record := latest_record(workdir / "checkpoints"):
+        accept(record)
+
+
 def _programs(task: Task, run: Run, mesh: Mesh, state: State, local: Arrays, tell: Callable[[str], None]) -> Programs:
     """Compile for batches like this process's `local`, and tell what that will need."""
     batch = {
@@ -141,7 +160,7 @@ def _programs(task: Task, run: Run, mesh: Mesh, state: State, local: Arrays, tel
         )
     programs = compile_programs(task, mesh, state, batch)
     tell(_parameters(state).splitlines()[-1])
-    for line in plan.plan(programs.train, run.batch_size, state, task.frozen).lines():
+    for line in plan.plan(programs.train, run.batch_size, state, task.frozen, batch).lines():
         tell(line)
     return programs
 
@@ -150,7 +169,9 @@ def _parameters(state: State) -> str:
     """Table of everything trained, with totals in the last line."""
     trained = state.get("params", state)
     leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(trained)}
-    return parameter_overview.get_parameter_overview(leaves, include_stats=False) + "\n"
+    table, _ = parameter_overview.get_parameter_overview(leaves, include_stats=False).rsplit("\n", 1)
+    count = sum(leaf.size for leaf in leaves.values())  # which is 1.0 for a scalar in the line that is left out
+    return f"{table}\nTotal: {count:,} -- {plan.tree_bytes(leaves):,} bytes\n"
 
 
 def _ignore(_: str) -> None: ...

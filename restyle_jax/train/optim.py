@@ -235,10 +235,17 @@ def adam(
 def build(config: EncoderTraining) -> optax.GradientTransformationExtraArgs:
     """The optimiser that the config names. Its `update` takes `active`, which a user's own chain never sees.
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name, or a function that does not return an optax transformation.
     """
     if callable(config.optimizer):
-        return optax.with_extra_args_support(config.optimizer())
+        expected = "expected a function without arguments that returns an optax transformation, such as `lambda: optax.adam(1e-4)`"
+        try:
+            made: object = config.optimizer()
+        except TypeError as error:
+            raise ValueError(f"optimizer: fails with {error}; {expected}") from error
+        if not isinstance(made, optax.GradientTransformation):
+            raise ValueError(f"optimizer: found a function that returns {made!r}, {expected}")
+        return optax.with_extra_args_support(made)
     known = {"ranger": ranger, "adam": adam}
     if config.optimizer not in known:
         raise ValueError(

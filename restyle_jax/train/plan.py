@@ -63,20 +63,24 @@ class Plan:
         return text
 
 
-def plan(compiled: Any, batch_size: int, state: Any, frozen: Any) -> Plan:
-    """The plan of a compiled step. state, frozen: what it gets besides the batch, replicated."""
+def plan(compiled: Any, batch_size: int, state: Any, frozen: Any, batch: Any) -> Plan:
+    """The plan of a compiled step. state, frozen: what it gets replicated. batch: what is divided among the devices."""
     memory = compiled.memory_analysis()
     state_bytes, frozen_bytes = tree_bytes(state), tree_bytes(frozen)
+    batch_bytes = tree_bytes(batch) // jax.device_count()
     new = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    temporary = memory.temp_size_in_bytes + memory.generated_code_size_in_bytes + new
+    # Frozen arrays that the step never reads are no arguments of the program, but are on the device all the same.
+    given = max(memory.argument_size_in_bytes, state_bytes + frozen_bytes + batch_bytes)
     return Plan(
         devices=jax.device_count(),
         platform=jax.default_backend(),
         batch_size=batch_size,
         state=state_bytes,
         frozen=frozen_bytes,
-        batch=max(memory.argument_size_in_bytes - state_bytes - frozen_bytes, 0),
-        temporary=memory.temp_size_in_bytes + memory.generated_code_size_in_bytes + new,
-        total=memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes + new,
+        batch=batch_bytes,
+        temporary=temporary,
+        total=given + temporary,
         limit=_device_memory(),
         exchanged=exchange(compiled).bytes,
     )

@@ -26,15 +26,17 @@ def split(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(name: str, size: int, mesh: Mesh) -> None:
-    """Raises TrainingError, with the nearest sizes that are possible, unless every device gets the same number of rows."""
-    devices = mesh.size
-    if size < 1 or size % devices:
-        below, above = size // devices * devices, (max(size, 0) // devices + 1) * devices
+def check_batch_size(name: str, size: int, mesh: Mesh, parts: int = 1) -> None:
+    """Raises TrainingError, with the nearest sizes that are possible, unless every device gets the same number of rows in each of
+    the parts (micro-batches)."""
+    devices, unit = mesh.size, mesh.size * parts
+    if size < 1 or size % unit:
+        below, above = size // unit * unit, (max(size, 0) // unit + 1) * unit
         nearest = f"{below} or {above}" if below > 0 else f"{above}"
         raise TrainingError(
             f"{name} = {size} cannot be divided among {devices} devices ({jax.process_count()} processes with "
-            f"{jax.local_device_count()} each); the nearest possible sizes: {nearest}."
+            f"{jax.local_device_count()} each){f' in each of {parts} micro-batches' if parts > 1 else ''}; the nearest possible "
+            f"sizes: {nearest}."
         )
 
 

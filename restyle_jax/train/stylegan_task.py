@@ -12,6 +12,7 @@ from flax import nnx
 from restyle_jax import checkpoints
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.model import Model
+from restyle_jax.nets import stylegan
 from restyle_jax.nets.discriminators import Discriminator, DiscriminatorConfig
 from restyle_jax.nets.structure import structure
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
@@ -158,14 +159,18 @@ def _loaded(config: StyleGANTraining, classes: int) -> tuple[Generator, Model, D
     assert file is not None
     average = checkpoints.load(file, dtype=config.dtype)
     generator = checkpoints.load_trained_generator(file, dtype=config.dtype)
-    found = [name for name in ("generator", "discriminator") if getattr(average, name) is not None]
-    if not isinstance(generator, Generator) or average.discriminator is None:
+    both = "a generator (G) and a discriminator (D) of StyleGAN2"
+    if isinstance(generator, stylegan.Generator):
+        raise _unfit(file, "a generator of StyleGAN", both)
+    if generator is None or average.generator is None or average.discriminator is None:
         raise _unfit(
             file,
-            f"{' and '.join(found) or 'neither network'} of {type(generator).__name__}",
-            "both networks of StyleGAN2",
+            f"no {'generator (G)' if generator is None else 'discriminator (D)'}",
+            f"{both}, as rosinality's files with g, d and g_ema, NVlabs' network pickles and folders of its training have them",
         )
     sizes = generator.config
+    if average.generator.config != sizes:
+        raise _unfit(file, "a generator (g) and its average (g_ema) of different sizes", "equal ones")
     if sizes.resolution != config.resolution or average.discriminator.config.resolution != config.resolution:
         raise _unfit(file, f"networks for {sizes.resolution} px", f"{config.resolution} px, as the pictures have")
     if sizes.label_dim != classes:

@@ -12,7 +12,6 @@ from flax import nnx
 import restyle_jax as rs
 from restyle_jax.checkpoints import sizes
 from restyle_jax.convert import engine
-from restyle_jax.convert.tables import perceptual
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.structure import structure
 from restyle_jax.train.config import EncoderTraining
@@ -76,11 +75,11 @@ def test_parity_with_the_official_coach(name: str, tmp_path):
     if config.adversarial:
         weights = manifest["weights_disc"]
         source = recipe.build({"salt": weights["salt"], "weights": weights["weights"]})
-        judge = networks.filled(structure(LatentDiscriminator), perceptual.latent_discriminator(), source)
+        judge = networks.filled(structure(LatentDiscriminator), golden_networks.discriminator_table(), source)
         params = nnx.state(judge)
         state["discriminator"] = {"params": params, "optimizer": trainer.discriminator_optimizer.init(params)}
     x = jnp.asarray(networks.nhwc(recipe.image(f"coach_{name}/x", 2, 3, 256, 256)))
-    rows, judged = sizes.encoder_table(trainer.encoder_config), perceptual.latent_discriminator()
+    rows, judged = sizes.encoder_table(trainer.encoder_config), golden_networks.discriminator_table()
 
     @functools.partial(jax.jit, donate_argnums=0)
     def iterate(state: Any, frozen: Any, z: jax.Array) -> Any:

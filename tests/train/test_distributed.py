@@ -137,6 +137,27 @@ def test_processes_that_do_not_agree(tmp_path: Path):
     assert not folder.exists()
 
 
+def test_a_folder_that_is_not_shared(tmp_path: Path):
+    """As with local disks: the second host has nothing there, or an earlier run."""
+    where = f"localhost:{portpicker.pick_unused_port()},2,"
+    folders = [tmp_path / f"host{i}" / "run" for i in range(2)]
+    both = [runs.start({"config": CONFIG, "workdir": folders[i]}, distributed=f"{where}{i}") for i in range(2)]
+    for (status, out, error), folder in zip(map(runs.finish, both), folders, strict=True):
+        assert status == 1 and "Traceback" not in error
+        assert f"error: {folder}: process 0 holds this folder, but process 1 found another one, or none" in error
+        assert "step" not in out
+    assert not folders[1].exists() and [path.name for path in folders[0].iterdir()] == [".lock"]
+
+
+def test_a_request_to_stop_before_training(tmp_path: Path):
+    """It ends the process, as it does without the others."""
+    run = {"config": CONFIG | {"max_steps": 1}, "workdir": tmp_path / "run", "seconds_per_batch": 5}
+    process = runs.start(run, distributed=f"localhost:{portpicker.pick_unused_port()},1,0")
+    runs.wait_until((tmp_path / "run" / ".lock").exists, process)
+    process.send_signal(signal.SIGTERM)
+    assert runs.finish(process)[0] == -signal.SIGTERM
+
+
 @pytest.mark.parametrize(
     "where",
     ["", "host", "host:1,2", "host:1,2,2", "host:a,2,0", "host:0,2,0", "host:65536,2,0", f"host:{'1' * 5000},2,0"],

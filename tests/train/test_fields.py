@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optax
 import pytest
 
 from restyle_jax.jobs.experiment import KINDS
@@ -69,9 +71,15 @@ def test_every_field_can_be_described_and_read() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"generator": "ffhq.pt"}, ["generator: found 'ffhq.pt', expected a path or none"]),
+        ({"generator": "ffhq.pt"}, ["generator: found 'ffhq.pt', expected a path such as Path(\"photos\") or none"]),
         ({"batch_size": True}, ["batch_size: found True, expected a whole number"]),
         ({"lpips": float("nan")}, ["lpips: found nan, expected a number"]),
+        ({"learning_rate": 10**400}, [f"learning_rate: found {10**400}, expected 2147483647 or less"]),
+        ({"head": np.zeros(3)}, ["head: found array([0., 0., 0.]), expected one of backbone, progressive"]),
+        (
+            {"optimizer": optax.sgd(1.0)},
+            ["expected one of ranger, adam, or a function without arguments that returns one"],
+        ),
         ({"flip": 1}, ["flip: found 1, expected true or false"]),
         ({"resize_factors": [1, 2]}, ["resize_factors: found [1, 2], expected whole numbers"]),
         ({"batch_size": 0, "l2": -1}, ["batch_size: found 0, expected 1 or more", "l2: found -1, expected 0 or more"]),

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 import pytest
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
@@ -19,6 +20,7 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 from restyle_jax.train import sharding
 from restyle_jax.train.checkpointing import Checkpoints
 from restyle_jax.train.errors import TrainingError
+from restyle_jax.train.logs import SMALLEST_CELL
 from restyle_jax.train.loop import Outcome
 from restyle_jax.train.workdir import locked
 from tests.train import runs, toy
@@ -74,7 +76,7 @@ def test_what_is_logged(done: Path):
 def test_what_is_in_the_folder(done: Path):
     assert sorted(path.name for path in (done / "images").iterdir()) == [f"result_{step:08d}.png" for step in (3, 6, 7)]
     with Image.open(done / "images" / "result_00000007.png") as grid:
-        assert grid.width > 3 * toy.SIZE and grid.height > 4 * toy.SIZE
+        assert grid.width > 3 * SMALLEST_CELL and grid.height > 4 * SMALLEST_CELL > 4 * toy.SIZE
     assert "['hidden'] | (3, 3, 3, 8)" in (done / "parameters.txt").read_text()
     assert json.loads((done / "config.json").read_text())["config"]["learning_rate"] == 0.02
     best = min(runs.lines(done, "test"), key=lambda line: line["l2/3"])
@@ -247,10 +249,44 @@ def test_a_damaged_checkpoint(copy: Path, done: Path, damage: Any):
     damage(copy / "checkpoints" / "7")
     said: list[str] = []
     assert toy.train(CONFIG, copy, say=said.append).step == 7
-    assert "the checkpoint of step 7 is damaged" in said[0] and (copy / "damaged").is_dir()
+    assert "the checkpoint of step 7 is damaged" in said[0]
+    assert said[0].endswith(f"moved to {copy / 'damaged' / '7'}") and (copy / "damaged" / "7").is_dir()
     assert said[1].startswith("continuing after step 6")
     runs.assert_same(runs.arrays(copy, 7), runs.arrays(done, 7))
     assert runs.lines(copy) == runs.lines(done)
+
+
+def test_where_a_damaged_checkpoint_goes(copy: Path):
+    forget(copy / "checkpoints" / "7")
+    (copy / "damaged").write_text("mine")
+    with pytest.raises(
+        TrainingError, match=r"7: this checkpoint is damaged, and cannot be moved .*rename what is there"
+    ):
+        toy.train(CONFIG, copy)
+    assert (copy / "damaged").read_text() == "mine" and (copy / "checkpoints" / "7").is_dir()
+    (copy / "damaged").unlink()
+    (copy / "damaged" / "7").mkdir(parents=True)
+    said: list[str] = []
+    assert toy.train(CONFIG, copy, say=said.append).step == 7
+    assert said[0].endswith(f"moved to {copy / 'damaged' / '7.1'}") and (copy / "damaged" / "7.1" / "record").is_dir()
+
+
+def test_damaged_metrics(copy: Path):
+    """Lines that cannot be read are left out."""
+    before, longer = runs.lines(copy), dataclasses.replace(CONFIG, max_steps=8)
+    with (copy / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"step": 7, "kind": "tr\xff\n')
+    assert toy.train(longer, copy).step == 8
+    lines = runs.lines(copy)
+    assert lines[: len(before)] == before and [line["step"] for line in lines[len(before) :]] == [8, 8]
+
+
+@pytest.mark.parametrize("name", ["images", "tensorboard"])
+def test_a_file_where_logs_go(name: str, copy: Path):
+    shutil.rmtree(copy / name)
+    (copy / name).write_text("mine")
+    with pytest.raises(TrainingError, match=f"{name}: cannot be written"):
+        toy.train(dataclasses.replace(CONFIG, max_steps=8), copy)
 
 
 def test_only_damaged_checkpoints(copy: Path):
@@ -266,6 +302,67 @@ def test_a_dry_run_writes_nothing(tmp_path: Path):
     said: list[str] = []
     assert toy.train(CONFIG, tmp_path / "run", dry_run=True, say=said.append).step == 0
     assert any("planned memory" in line for line in said) and not (tmp_path / "run").exists()
+
+
+def contents(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+
+
+def test_a_dry_run_refuses_what_a_run_does(copy: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "metrics.jsonl").write_text("mine")
+    before = contents(tmp_path)
+    other = dataclasses.replace(CONFIG, learning_rate=0.1)
+    refused: list[tuple[toy.Toy, Path, dict[str, Any], str]] = [
+        (other, copy, {}, "another configuration:\n  learning_rate: 0.02 in the folder, 0.1 now"),
+        (CONFIG, copy, {"resume": "never"}, "holds an earlier run"),
+        (CONFIG, tmp_path / "file", {}, r"file: cannot be used as the folder of a run \(.*file is not a folder\)"),
+        (
+            CONFIG,
+            tmp_path / "file" / "run",
+            {},
+            r"run: cannot be used as the folder of a run \(.*file is not a folder\)",
+        ),
+        (CONFIG, tmp_path / "foreign", {}, "found metrics.jsonl, which no training run has written"),
+    ]
+    for config, folder, options, words in refused:
+        with pytest.raises(TrainingError, match=words):
+            toy.train(config, folder, dry_run=True, **options)
+    forget(copy / "checkpoints" / "7")  # the one before it says the same
+    before |= contents(copy)
+    with pytest.raises(TrainingError, match="another configuration"):
+        toy.train(other, copy, dry_run=True)
+    assert toy.train(CONFIG, copy, dry_run=True).step == 0
+    assert contents(tmp_path) == before
+
+
+def test_what_is_planned(tmp_path: Path):
+    """Whole numbers, also of scalars; and a frozen array that no step reads is on the device, but no part of the batch."""
+    task = toy.task(CONFIG)
+
+    def init(key: jax.Array) -> Any:
+        state = task.init(key)
+        params = {**state["params"], "scale": jax.numpy.float32(1)}
+        return {**state, "params": params, "optimizer": optax.adam(CONFIG.learning_rate).init(params)}
+
+    unread = {**task.frozen, "unread": np.zeros(10**6, np.float32)}
+    said: list[str] = []
+    toy.train(CONFIG, tmp_path, task=dataclasses.replace(task, init=init, frozen=unread), dry_run=True, say=said.append)
+    assert said[0] == "Total: 241 -- 964 bytes"
+    assert "frozen networks 4 MB, batch 12.3 kB," in said[2]  # 2 x 8 pictures and 8 numbers
+    total = re.search(r"each device: ([\d.]+) MB", said[2])
+    assert total and float(total[1]) >= 4.01, said[2]
+
+
+def test_micro_batches_of_several_devices(tmp_path: Path):
+    """Every device has equally many pictures of each part."""
+    with pytest.raises(TrainingError, match=r"batch_size = 8 .* in each of 3 micro-batches; .* sizes: 6 or 9\."):
+        toy.train(dataclasses.replace(CONFIG, micro_batches=3), tmp_path / "run")
+    four: Any = jax.sharding.AbstractMesh((4,), ("data",))
+    sharding.check_batch_size("batch_size", 16, four, parts=4)
+    with pytest.raises(TrainingError, match=r"4 cannot be divided among 4 devices .* in each of 4 .* sizes: 16\."):
+        sharding.check_batch_size("batch_size", 4, four, parts=4)
 
 
 @pytest.mark.parametrize("every", [3, 4])

@@ -292,3 +292,17 @@ def test_build_takes_names_and_functions():
     unknown: Any = "lion"
     with pytest.raises(ValueError, match="unknown optimizer 'lion'; expected one of ranger, adam"):
         optim.build(EncoderTraining(optimizer=unknown))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "found"),
+    [
+        (optax.adam, r"fails with .*missing 1 required .*'learning_rate'"),
+        (lambda: None, "found a .* that returns None"),
+    ],
+)
+def test_functions_that_make_no_optimizer(optimizer: Any, found: str):
+    with pytest.raises(
+        ValueError, match=f"optimizer: {found}[,;] expected a function without arguments that returns an optax"
+    ):
+        optim.build(EncoderTraining(optimizer=optimizer))

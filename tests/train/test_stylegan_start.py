@@ -60,7 +60,14 @@ def test_what_is_no_size_comes_from_the_settings_and_not_from_the_checkpoint(tmp
     ("changes", "roles", "words"),
     [
         ({"resolution": 64}, {}, "found networks for 32 px; expected 64 px"),
-        ({}, {"d": None}, "found generator of Generator; expected both networks of StyleGAN2"),
+        ({}, {"d": None}, "found no discriminator (D); expected a generator (G) and a discriminator (D) of StyleGAN2"),
+        ({}, {"d": None, "g": None}, "found no discriminator (D); expected"),
+        ({}, {"g": None, "g_ema": None}, "found no generator (G); expected"),
+        (
+            {},
+            {"g": official.generator(32, narrow=2)},
+            "found a generator (g) and its average (g_ema) of different sizes",
+        ),
     ],
 )
 def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any], roles: dict[str, Any], words: str):
@@ -69,6 +76,12 @@ def test_a_checkpoint_that_does_not_fit(tmp_path: Path, changes: dict[str, Any],
     with pytest.raises(CheckpointError) as caught:
         assemble(config)
     assert words in str(caught.value).replace(", expected", "; expected"), caught.value
+
+
+def test_a_checkpoint_of_stylegan(tmp_path: Path):
+    file = official.write(tmp_path / "stylegan.pth", official.stylegan("narrow_genforce"))
+    with pytest.raises(CheckpointError, match="found a generator of StyleGAN; expected a generator"):
+        assemble(dataclasses.replace(CONFIG, checkpoint=file))
 
 
 def test_labels_that_a_checkpoint_does_not_have(tmp_path: Path):
