@@ -48,6 +48,14 @@ def checkpoint(
     return folder
 
 
+def broken(folder: Path, **sizes: Any) -> Path:
+    """That of `checkpoint(**sizes)` with a generator whose pictures are not finite."""
+    model = rs.load(checkpoint(**sizes))
+    model.require_generator()[0].synthesis.blocks[-1].to_rgb.bias[...] = np.nan
+    rs.save(model, folder)
+    return folder
+
+
 def _filled(kind: type, config: Any, random: np.random.Generator) -> Any:
     """The network with normal weights of variance 1 / fan-in in the encoder and 1 in the (equalised) generator."""
     blueprint = Blueprint.of(kind, config)

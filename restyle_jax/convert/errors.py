@@ -30,6 +30,16 @@ class CheckpointError(Exception):
             remedy="check the path and its permissions",
         )
 
+    @classmethod
+    def broken(cls, path: str | os.PathLike[str], found: str) -> CheckpointError:
+        """The error for a network whose results are not finite."""
+        return cls.explain(
+            path,
+            found=found,
+            expected="a network that computes finite numbers",
+            remedy="take an earlier checkpoint of its training, or get the file again",
+        )
+
 
 class Unreadable(Exception):
     """Bytes that do not follow their format, seen from where the path of the file is not known.

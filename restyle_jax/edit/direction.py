@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from data_pipelines.npz import finite_in_float32
+
 Space = Literal["Z", "W", "W+", "S"]
 Mode = Literal["relative", "absolute"]
 Layers = str | Sequence[int]
@@ -58,14 +60,14 @@ class Direction:
             raise ValueError(
                 f"direction {self.name}: its vector has shape {vector.shape}, expected {expected} in {self.space}"
             )
-        if not _finite(vector) or not vector.any():
+        if not finite_in_float32(vector) or not vector.any():
             raise ValueError(f"direction {self.name}: its vector is zero or has numbers that in float32 are not finite")
         if not (np.isfinite([self.unit, self.zero]).all() and self.unit > 0):
             raise ValueError(
                 f"direction {self.name}: unit is {self.unit} and zero {self.zero}, expected finite numbers and a positive unit"
             )
         step = vector.astype(np.float64) * self.unit
-        if not (_finite(np.append(step, self.zero / self.unit)) and step.astype(np.float32).any()):
+        if not (finite_in_float32(np.append(step, self.zero / self.unit)) and step.astype(np.float32).any()):
             raise ValueError(
                 f"direction {self.name}: with a unit of {self.unit} and a zero of {self.zero} its step is zero or not finite in "
                 "float32, expected numbers of a usual size"
@@ -80,12 +82,6 @@ class Direction:
         if self.layers is not None:
             count = {"W+": len(vector), "S": len(self.widths)}.get(self.space)
             object.__setattr__(self, "layers", layer_numbers(self.layers, count))
-
-
-def _finite(numbers: np.ndarray) -> bool:
-    """Whether all are finite in float32, in which steps are computed."""
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(numbers.astype(np.float32)).all())
 
 
 def layer_numbers(layers: Layers, count: int | None = None) -> tuple[int, ...]:

@@ -12,14 +12,13 @@ import json
 import os
 import pickle
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from data_pipelines import npz
 from restyle_jax import zoo
 from restyle_jax.convert import reader, torch_file
 from restyle_jax.convert.errors import CheckpointError
@@ -31,10 +30,6 @@ from restyle_jax.edit.stylespace import Statistics
 FORMAT, VERSION = "restyle_jax directions", 1
 TORCH = (".pt", ".pth")
 EXPECTED = "directions: .npz (ours or GANSpace's), .npy (InterFaceGAN) or .pt (e4e, ReStyle, e4e's GANSpace, rosinality's SeFa)"
-_DAMAGED = (
-    *(ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError, MemoryError),
-    *(RuntimeError, zipfile.BadZipFile, zlib.error),  # RuntimeError: too deep, encrypted, or compressed in another way
-)
 _FIELDS = ("name", "space", "layers", "unit", "zero", "widths", "metadata")
 # {model}_{data set}_{attribute}, "_w" for W, "_c_" before the attributes that are left alone.
 _BOUNDARY = re.compile(r"(pggan|stylegan)_[^_]+_(?P<name>.+?)(?P<w>_w)?(?P<conditions>_c_.+)?_boundary")
@@ -171,12 +166,7 @@ def _own(path: Path, arrays: dict[str, np.ndarray]) -> list[Direction]:
 
 
 def _load(path: Path) -> Any:
-    with path.open("rb") as file:
-        start = file.read(6)
-    # NumPy takes all else for a pickle, and tells people how to load that.
-    if start and start != np.lib.format.MAGIC_PREFIX and start[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
-        raise ValueError("contents that cannot be loaded, as they are neither those of a .npy nor of a .npz")
-    loaded = np.load(path, allow_pickle=False)
+    loaded = npz.load(path)
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded as archive:
@@ -203,7 +193,7 @@ def _explained(path: Path, expected: str = EXPECTED) -> Iterator[None]:
             expected=expected,
             remedy="check the path and its permissions",
         ) from error
-    except _DAMAGED as error:
+    except npz.UNREADABLE as error:
         found = (
             f"{error}"
             if isinstance(error, ValueError)

@@ -71,7 +71,7 @@ def fit(chunks: Iterable[np.ndarray], *, components: int = 80, fresh: int = FRES
 
     The first `fresh` codes are kept apart for the standard deviations, and a rest of fewer codes than components is left out.
     The official settings are 1,000,000 codes, 80 components and 5,000 fresh codes. Raises ValueError for codes of another
-    shape, or too few of them.
+    shape, too few of them, or fresh ones that are not finite.
     """
     from sklearn.decomposition import IncrementalPCA
 
@@ -82,6 +82,8 @@ def fit(chunks: Iterable[np.ndarray], *, components: int = 80, fresh: int = FRES
             f"{components} components and {fresh} fresh codes were asked for, and the codes begin with {held.shape}; expected "
             "[N, D] with more codes than fresh ones and at least as many numbers as components"
         )
+    if not np.isfinite(held).all():
+        raise ValueError("some codes are not finite; expected finite numbers")
     pca, fitted = IncrementalPCA(components), 0
     while len(codes := np.array(list(islice(rows, max(2000, 3 * components))))) >= components:
         pca.partial_fit(codes)

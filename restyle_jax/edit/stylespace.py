@@ -16,9 +16,6 @@ from restyle_jax.nets import drawing, stylegan2
 from restyle_jax.nets.generators import Generator
 from restyle_jax.ops.batches import in_batches
 
-SAMPLES, TRUNCATION = 100_000, 0.7
-"""Codes of the official statistics, and how far all of their styles are pulled towards w_avg."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Statistics:
@@ -72,8 +69,8 @@ def pictures(generator: Generator, s: jax.Array | np.ndarray, *, batch_size: int
 def statistics(generator: Generator, chunks: Iterable[np.ndarray]) -> Statistics:
     """Mean and standard deviation of the channels over codes f32[b, K, w_dim] that come in chunks of any size.
 
-    The official ones are over `SAMPLES` random codes, of which all styles are truncated by `TRUNCATION`. Raises ValueError for
-    a StyleGAN, and without codes.
+    The official ones are over 100,000 random codes, of which all styles are truncated by 0.7. Raises ValueError for a StyleGAN,
+    and without codes.
     """
     config = stylegan2_of(generator).config
     count, mean, scatter = 0, np.zeros(sum(config.style_widths)), np.zeros(sum(config.style_widths))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from restyle_jax.checkpoints.attributes import load_attributes
 from restyle_jax.checkpoints.auxiliary import load_identity
+from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.edit_options import EditOptions
 from restyle_jax.jobs.edit_records import Edited
@@ -95,17 +96,21 @@ class Judge:
 def judge_of_pictures(
     file: Path, model: Model, target: Callable[[Sequence[str]], int | None], *, batch_size: int
 ) -> Judge:
-    """An attribute network that looks at the pictures. Raises CheckpointError if the file holds none."""
+    """An attribute network that looks at the pictures. Raises CheckpointError if the file holds none, or if the pictures of the
+    generator are not finite."""
     network = load_attributes(file)
     columns = network.config.columns
     wanted = target([*columns])
     generator, w_avg = model.require_generator()
     made = pictures_of_generator(generator, w_avg, SPREAD_COUNT, seed=SPREAD_SEED, batch_size=batch_size)
     found = []
-    with tqdm(total=SPREAD_COUNT, unit="image", desc="How attributes vary", dynamic_ncols=True) as bar:
-        for pixels in made:
-            found.append(readings_of(network, cropped(model, to_float(pixels))))
-            bar.update(len(pixels))
+    try:
+        with tqdm(total=SPREAD_COUNT, unit="image", desc="How attributes vary", dynamic_ncols=True) as bar:
+            for pixels in made:
+                found.append(readings_of(network, cropped(model, to_float(pixels))))
+                bar.update(len(pixels))
+    except ValueError as error:
+        raise CheckpointError.broken(model.name, str(error)) from error
     spread = np.concatenate(found).std(axis=0)
     return Judge((*columns,), (*columns.values(),), wanted, spread, lambda _, pictures: readings_of(network, pictures))
 

@@ -3,10 +3,11 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from restyle_jax import zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.options import fingerprint
 from restyle_jax.jobs.outputs import Setting
@@ -105,7 +106,7 @@ def strength_text(strength: float) -> str:
     return next((text for text in texts if np.float32(text) == np.float32(strength)), str(strength))
 
 
-def _setting(value: object) -> Setting:
+def _setting(value: Any) -> Setting:
     if isinstance(value, tuple):
         return ",".join(strength_text(part) if isinstance(part, float) else str(part) for part in value)
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    return zoo.label(value) if isinstance(value, Path) else value

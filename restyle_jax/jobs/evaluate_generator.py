@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from data_pipelines.folder import ImageError
 from data_pipelines.source import Source, open_split
-from restyle_jax import checkpoints
+from restyle_jax import checkpoints, zoo
 from restyle_jax.checkpoints.feature_networks import load_features, origin
 from restyle_jax.checkpoints.networks import INCEPTION, LINEAR, TRUNKS, load_lpips
 from restyle_jax.convert.errors import CheckpointError
@@ -68,7 +68,7 @@ class GeneratorEvalOptions:
         """The settings that results depend on, for people to read."""
         kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
         kept["ppl"] = " ".join(self.ppl)
-        return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
+        return {key: zoo.label(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
 def evaluate_generator(
@@ -81,7 +81,8 @@ def evaluate_generator(
     Raises:
       ImageError: no real pictures, too few, or of another size than those of the generator.
       OutputError: `output` cannot be used or written.
-      CheckpointError: a checkpoint or weight file is missing, cannot be read, or is not what it should be.
+      CheckpointError: a checkpoint or weight file is missing, cannot be read, or is not what it should be; what it computes is not
+        finite.
       TrainingError: labels that do not belong to the real pictures.
     """
     source = _source(options)
@@ -104,6 +105,7 @@ def evaluate_generator(
         real = None
         if network and source:  # pictures that do not fit show here, before earlier results are replaced
             real = _features_of_data(network, source, options, generator.config.resolution, unreadable)
+        sheet = _sample_sheet(generator, w_avg, options)  # a broken generator likewise
         if options.overwrite:
             folder.clear(PRODUCTS)
         folder.start(identity)
@@ -137,7 +139,7 @@ def evaluate_generator(
             "versions": environment.versions(),
             "device": environment.device(),
         }
-        folder.write_png(folder.root / "samples.png", _sample_sheet(generator, w_avg, options))
+        folder.write_png(folder.root / "samples.png", sheet)
         folder.write_json(folder.root / "metrics.json", metrics)
     return metrics
 
@@ -217,8 +219,7 @@ def _features_of_data(
 ) -> np.ndarray:
     indices = range(len(source))
     batches = real_pictures(source, indices, size=size, batch_size=options.batch_size, unreadable=unreadable)
-    with tqdm(total=len(source), unit="image", desc="Real pictures", dynamic_ncols=True) as bar:
-        chunks = list(_shown(sets.features_of_pictures(network, batches), bar))
+    chunks = _features(network, batches, len(source), "Real pictures", options)
     count = sum(map(len, chunks))
     if count < sets.SMALLEST:
         raise ImageError(
@@ -235,17 +236,46 @@ def _features_of_generator(
     labels: np.ndarray | None,
     options: GeneratorEvalOptions,
 ) -> np.ndarray:
-    pictures = generated.pictures_of_generator(
-        generator,
-        w_avg,
-        options.count,
-        seed=options.seed,
-        batch_size=min(options.batch_size, options.count),
-        truncation_psi=options.truncation_psi,
-        labels=labels,
-    )
-    with tqdm(total=options.count, unit="image", desc="Made pictures", dynamic_ncols=True) as bar:
-        return np.concatenate(list(_shown(sets.features_of_pictures(network, pictures), bar)))
+    pictures = _pictures(generator, w_avg, options.count, options.seed, labels, options)
+    return np.concatenate(_features(network, pictures, options.count, "Made pictures", options))
+
+
+def _features(
+    network: FeatureNetwork, batches: Iterable[np.ndarray], count: int, title: str, options: GeneratorEvalOptions
+) -> list[np.ndarray]:
+    """The features f32[b, F] of batches of `count` pictures in all. Raises CheckpointError if some are not finite."""
+    assert options.features
+    found = []
+    with tqdm(total=count, unit="image", desc=title, dynamic_ncols=True) as bar:
+        for features in sets.features_of_pictures(network, batches):
+            if not np.isfinite(features).all():
+                raise CheckpointError.broken(options.features, "features that are not finite")
+            found.append(features)
+            bar.update(len(features))
+    return found
+
+
+def _pictures(
+    generator: Generator,
+    w_avg: jax.Array,
+    count: int,
+    seed: int,
+    labels: np.ndarray | None,
+    options: GeneratorEvalOptions,
+) -> Iterator[np.ndarray]:
+    """See `pictures_of_generator`. Raises CheckpointError if some are not finite."""
+    try:
+        yield from generated.pictures_of_generator(
+            generator,
+            w_avg,
+            count,
+            seed=seed,
+            batch_size=min(options.batch_size, count),
+            truncation_psi=options.truncation_psi,
+            labels=labels,
+        )
+    except ValueError as error:
+        raise CheckpointError.broken(options.checkpoint, str(error)) from error
 
 
 def _path_length(
@@ -263,8 +293,16 @@ def _path_length(
         batch_size=min(options.batch_size, options.ppl_count),
         labels=labels,
     )
+    found = []
     with tqdm(total=options.ppl_count, unit="path", desc=f"Path length {path}", dynamic_ncols=True) as bar:
-        return perceptual_path_length(np.concatenate(list(_shown(lengths, bar))))
+        for chunk in lengths:
+            found.append(chunk)
+            bar.update(len(chunk))
+    try:
+        return perceptual_path_length(np.concatenate(found))
+    except ValueError as error:
+        judges = f"{options.lpips_trunk_weights} and {options.lpips_linear_weights}"
+        raise CheckpointError.broken(options.checkpoint, f"{error} by {judges}") from error
 
 
 def _kind(path: PathName) -> tuple[Space, bool]:
@@ -272,24 +310,9 @@ def _kind(path: PathName) -> tuple[Space, bool]:
     return "z" if path.startswith("z") else "w", path.endswith("full")
 
 
-def _shown(chunks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
-    """The chunks, each of which moves the bar by its rows."""
-    for chunk in chunks:
-        bar.update(len(chunk))
-        yield chunk
-
-
 def _sample_sheet(generator: Generator, w_avg: jax.Array, options: GeneratorEvalOptions) -> np.ndarray:
     """u8[H, W, 3]: 8 x 8 pictures, always of the same codes and noise."""
-    batches = generated.pictures_of_generator(
-        generator,
-        w_avg,
-        SHEET_SIDE**2,
-        seed=SHEET_SEED,
-        batch_size=options.batch_size,
-        truncation_psi=options.truncation_psi,
-    )
-    pictures = np.concatenate(list(batches))
+    pictures = np.concatenate(list(_pictures(generator, w_avg, SHEET_SIDE**2, SHEET_SEED, None, options)))
     cell = min(generator.config.resolution, SHEET_CELL)
     rows = [GridRow("", list(pictures[start : start + SHEET_SIDE])) for start in range(0, len(pictures), SHEET_SIDE)]
     return picture_grid([""] * SHEET_SIDE, rows, cell, cell)

@@ -62,6 +62,8 @@ class InterFaceGAN:
     conditions: tuple[Path, ...] = ()
 
     def find(self, fit: Fit, model: Model) -> list[Direction]:
+        """One direction [D] of Z or W. Raises CheckpointError for a condition or network that does not fit the generator,
+        ValueError if the scores do not part the codes."""
         conditions = [self._condition(file, model) for file in self.conditions]
         codes, scores = _scored(self.scores, fit, model)
         found = interfacegan.fit(
@@ -96,6 +98,7 @@ class GANSpace:
     components: int = 80
 
     def find(self, fit: Fit, model: Model) -> list[Direction]:
+        """Directions [D] of W, those of most variance first. Raises ValueError if there are fewer codes or dimensions than that."""
         count = self.samples + ganspace.FRESH
 
         def codes() -> Iterator[np.ndarray]:
@@ -118,6 +121,7 @@ class SeFa:
     components: int | None = None
 
     def find(self, fit: Fit, model: Model) -> list[Direction]:
+        """Directions [D] of W, those that change the styles most first. Raises ValueError for layers that do not exist."""
         return sefa.factorise(model.require_generator()[0], self.layers, count=self.components)
 
 
@@ -130,6 +134,8 @@ class StyleSpace:
     channels: int = 10
 
     def find(self, fit: Fit, model: Model) -> list[Direction]:
+        """Directions [C] of S, each of one channel, the clearest first. Raises CheckpointError for a network that does not fit the
+        generator, ValueError for a StyleGAN."""
         generator, w_avg = model.require_generator()
         stylespace.stylegan2_of(generator)
         codes, scores = _scored(self.scores, fit, model)
@@ -188,22 +194,32 @@ def _noted(direction: Direction, **notes: object) -> Direction:
 
 
 def _scored(asked: Scores, fit: Fit, model: Model) -> tuple[Codes, np.ndarray]:
-    """Random codes and their scores f32[N]."""
-    generator, w_avg = model.require_generator()
+    """Random codes and their scores f32[N]. Raises ValueError if some scores are not finite."""
     with tqdm(total=asked.samples, unit="image", desc="Scoring", dynamic_ncols=True) as bar:
-        if asked.classifier is not None:
-            return _scored_codes(asked, asked.classifier, fit, model, bar)
-        assert asked.attributes is not None
-        return scored_codes(
-            generator,
-            w_avg,
-            _score_of_pictures(asked.attributes, asked.attribute, model, bar),
-            asked.samples,
-            seed=fit.seed,
-            batch_size=fit.batch_size,
-            truncation_psi=asked.truncation_psi,
-            truncation_cutoff=asked.truncation_cutoff,
+        codes, scores = _read(asked, fit, model, bar)
+    if broken := np.count_nonzero(~np.isfinite(scores)):
+        judge = asked.classifier or asked.attributes
+        raise ValueError(
+            f"{broken} of {len(scores)} scores by {judge} are not finite; one of the two networks is broken"
         )
+    return codes, scores
+
+
+def _read(asked: Scores, fit: Fit, model: Model, bar: tqdm) -> tuple[Codes, np.ndarray]:
+    generator, w_avg = model.require_generator()
+    if asked.classifier is not None:
+        return _scored_codes(asked, asked.classifier, fit, model, bar)
+    assert asked.attributes is not None
+    return scored_codes(
+        generator,
+        w_avg,
+        _score_of_pictures(asked.attributes, asked.attribute, model, bar),
+        asked.samples,
+        seed=fit.seed,
+        batch_size=fit.batch_size,
+        truncation_psi=asked.truncation_psi,
+        truncation_cutoff=asked.truncation_cutoff,
+    )
 
 
 def _score_of_pictures(file: Path, attribute: str, model: Model, bar: tqdm) -> Score:

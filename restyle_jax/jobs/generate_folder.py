@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from restyle_jax import checkpoints
+from restyle_jax import checkpoints, zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.options import fingerprint
-from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.jobs.outputs import OutputFolder, Setting, saved_picture
 from restyle_jax.model import generate
 from restyle_jax.ops.images import to_bytes
 from restyle_jax.viz import GridRow, picture_grid
@@ -38,7 +38,7 @@ class GenerateOptions:
     def description(self) -> dict[str, Setting]:
         """The settings that pictures depend on, for people to read."""
         kept = ("truncation_psi", "label", "dtype")
-        return {"checkpoint": str(self.checkpoint), **{key: asdict(self)[key] for key in kept}}
+        return {"checkpoint": zoo.label(self.checkpoint), **{key: asdict(self)[key] for key in kept}}
 
 
 def generate_folder(seeds: Sequence[int], output: Path, options: GenerateOptions) -> None:
@@ -48,7 +48,8 @@ def generate_folder(seeds: Sequence[int], output: Path, options: GenerateOptions
 
     Raises:
       OutputError: `output` cannot be used or written.
-      CheckpointError: the checkpoint cannot be read, has no generator, or needs (or does not know) a class.
+      CheckpointError: the checkpoint cannot be read, has no generator, needs (or does not know) a class, or makes pictures that
+        are not finite.
     """
     identity = {**options.description(), "checkpoint": fingerprint(options.checkpoint)}
     files = {seed: output / f"seed{seed:04d}.png" for seed in seeds}
@@ -75,9 +76,14 @@ def _generate(
 
     def make(chunk: Sequence[int]) -> np.ndarray:
         try:
-            return generate(model, chunk, truncation_psi=options.truncation_psi, label=options.label, batch_size=size)
+            made = generate(model, chunk, truncation_psi=options.truncation_psi, label=options.label, batch_size=size)
         except ValueError as error:  # no generator, or a label that does not fit it
             raise CheckpointError(str(error)) from error
+        if broken := [str(seed) for seed, picture in zip(chunk, made, strict=True) if not np.isfinite(picture).all()]:
+            raise CheckpointError.broken(
+                options.checkpoint, f"numbers that are not finite in the pictures of seeds {', '.join(broken)}"
+            )
+        return made
 
     made = map(make, chunks)
     first = next(made)  # whatever is wrong with the request shows here, before earlier results are replaced
@@ -99,8 +105,8 @@ def _write_sheet(folder: OutputFolder, files: Sequence[tuple[int, Path]]) -> Non
         part = files[start : start + columns]
         pictures = []
         for _, file in part:
-            with Image.open(file) as image:
-                cell = (min(cell[0], image.height), min(cell[1], image.width))
-                pictures.append(np.asarray(image.resize((cell[1], cell[0]), Image.Resampling.LANCZOS)))
+            image = saved_picture(file)
+            cell = (min(cell[0], image.height), min(cell[1], image.width))
+            pictures.append(np.asarray(image.resize((cell[1], cell[0]), Image.Resampling.LANCZOS)))
         rows.append(GridRow("", pictures, [f"seed {seed}" for seed, _ in part]))
     folder.write_png(folder.root / "sheet.png", picture_grid([""] * columns, rows, *cell))

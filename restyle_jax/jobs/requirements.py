@@ -17,7 +17,7 @@ from restyle_jax.train.errors import TrainingError
 GENERATOR = Published(
     "stylegan2-<data set>-config-f.pt",
     "the StyleGAN2 generator whose pictures are inverted (rosinality .pt or NVlabs .pkl)",
-    FACE.where,  # the same table
+    f"{FACE.where} (ffhq_cartoon_blended.pt: the README of yuval-alaluf/hyperstyle)",
 )
 RESNETS = {trunk: from_zoo(f"official/{trunk}") for trunk in ("resnet18", "resnet34", "resnet50")}
 # What may also be a directory that we wrote.

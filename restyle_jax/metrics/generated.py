@@ -28,23 +28,29 @@ def pictures_of_generator(
 
     Picture i depends on the seed and on i only (but for float rounding): z and noise are normal, labels of conditional
     generators drawn from `labels`, int32[N], the classes of the pictures of a data set, or else uniform over the classes. w_avg:
-    f32[K, w_dim]. Values are rounded to bytes, halves upwards, as in the public metrics.
+    f32[K, w_dim]. Values are rounded to bytes, halves upwards, as in the public metrics. Raises ValueError for pictures that are
+    not finite.
     """
     graph, state = nnx.split(generator)
     key = jax.random.key(seed)
     for start in range(0, count, batch_size):
         made = _pictures(graph, state, w_avg, key, jnp.arange(start, start + batch_size), truncation_psi, labels)
-        yield np.asarray(made)[: count - start]
+        pictures, finite = (np.asarray(part)[: count - start] for part in made)
+        if not finite.all():
+            raise ValueError(f"numbers that are not finite in {(~finite).sum()} of {len(finite)} pictures")
+        yield pictures
 
 
 @functools.partial(jax.jit, static_argnames="graph")
-def _pictures(graph, state, w_avg, key, numbers, truncation_psi, labels) -> jax.Array:
+def _pictures(graph, state, w_avg, key, numbers, truncation_psi, labels) -> tuple[jax.Array, jax.Array]:
+    """The pictures, and whether each is finite, bool[B]."""
     generator = nnx.merge(graph, state, copy=True)
     keys_z, keys_label, keys_noise = _keys(key, numbers, 3)
     z = jax.vmap(lambda key: jax.random.normal(key, (generator.config.z_dim,)))(keys_z)
     w = broadcast_styles(generator.mapping(z, _labels(generator, keys_label, labels)), w_avg.shape[0])
     images = _synthesis(generator, truncate(w, w_avg, truncation_psi), keys_noise)
-    return jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
+    values = images * 127.5 + 128
+    return jnp.clip(values, 0, 255).astype(jnp.uint8), jnp.isfinite(values).all(axis=(1, 2, 3))
 
 
 def lengths_of_generator(

@@ -78,7 +78,12 @@ def compared(images: jax.Array, *, crop: bool = False) -> jax.Array:
 
 
 def perceptual_path_length(lengths: np.ndarray) -> float:
-    """Mean of the lengths f32[N] between the 1st percentile and the 99th, these included."""
+    """Mean of the lengths f32[N] between the 1st percentile and the 99th, these included.
+
+    Raises ValueError if some are not finite.
+    """
+    if broken := np.count_nonzero(~np.isfinite(lengths)):
+        raise ValueError(f"numbers that are not finite in {broken} of {len(lengths)} path lengths")
     low = np.percentile(lengths, PERCENTILES[0], method="lower")
     high = np.percentile(lengths, PERCENTILES[1], method="higher")
     return float(np.mean(lengths[(lengths >= low) & (lengths <= high)], dtype=np.float64))

@@ -68,6 +68,8 @@ def test_too_few_codes_and_other_shapes():
         fit([codes(60)], components=13, fresh=20)
     with pytest.raises(ValueError, match=r"\(20, 3, 4\)"):
         fit([codes(60).reshape(60, 3, 4)], components=2, fresh=20)
+    with pytest.raises(ValueError, match="some codes are not finite"):
+        fit([codes(60) * np.nan], components=2, fresh=20)
     with pytest.raises(ValueError, match=r"a mean \(3,\), expected \[n, D\] and \[D\]"):
         Components(np.eye(4), np.ones(3), np.ones(4))
     with pytest.raises(ValueError, match=r"explained has shape \(3,\), expected \[4\]"):

@@ -296,6 +296,8 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
     refused(CheckpointError, r"one\.npz: .* needs codes", file=one(Direction("a", np.ones(9), "S", widths=(4, 5))))
     refused(CheckpointError, r"no attribute 'nose'; expected one of yaw, smile", attributes=attributes, target="nose")
     refused(CheckpointError, "expected a directory with an attribute network", attributes=tiny.checkpoint())
+    broken = tiny.broken(tmp_path / "broken")
+    refused(CheckpointError, "broken: found numbers that are not finite", checkpoint=broken, attributes=attributes)
     refused(ImageError, "no such file or folder", no_file)
     refused(CheckpointError, "nowhere.npz: found No such file", no_file.with_suffix(".npz"))
     refused(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from data_pipelines.folder import ImageError
 from restyle_jax.checkpoints.attributes import save_attributes
 from restyle_jax.checkpoints.feature_networks import load_features
 from restyle_jax.cli import main
+from restyle_jax.convert import reader
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.evaluate_generator import GeneratorEvalOptions, evaluate_generator
 from restyle_jax.jobs.outputs import OutputError
@@ -26,7 +28,7 @@ from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.metrics.sets import compare_sets, features_of_pictures
 from restyle_jax.nets.stylegan2 import Generator, GeneratorConfig
 from restyle_jax.train.errors import TrainingError
-from tests import networks, tiny, weight_files
+from tests import networks, official, tiny, weight_files
 from tests.nets.test_attributes import network
 
 RESOLUTION = 32
@@ -166,6 +168,13 @@ def test_requests_that_do_not_fit(tmp_path: Path, features: Path, pictures: np.n
     refused(CheckpointError, r"of 32 px, of which path lengths compare 16 px", ppl=("w-end",), ppl_crop=True, **files)
     Image.fromarray(pictures[0][:20]).save(data / "3.png")
     refused(ImageError, r"3\.png: found 32 x 20 pixels, expected 32 x 32")
+    Image.fromarray(pictures[3]).save(data / "3.png")
+    broken = tiny.broken(tmp_path / "broken", resolution=RESOLUTION, encoder=False)
+    refused(CheckpointError, r"broken: found numbers that are not finite in 4 of 4 pictures", checkpoint=broken)
+    state = weight_files.inception_state(2)
+    kernel = {"Conv2d_1a_3x3.conv.weight": np.full_like(state["Conv2d_1a_3x3.conv.weight"], np.nan)}
+    useless = official.write(tmp_path / "useless.pth", {**state, **kernel})
+    refused(CheckpointError, r"useless\.pth: found features that are not finite", features=useless)
     few = save(tmp_path / "few", pictures[:3])
     refused(ImageError, "3 of 3 pictures can be read, expected at least 4", data=few)
 
@@ -185,9 +194,24 @@ def test_path_lengths_alone(tmp_path: Path):
         name: (str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for name, file in files.items()
     }
     assert "LPIPS v0.1 for vgg" in found["lpips"]["lpips_linear_weights"]["name"]
-    linear.write_bytes(linear.read_bytes() + b" ")
+    broken = {name: np.full_like(value, np.nan) for name, value in reader.read(linear).tree.items()}
+    official.write(linear, broken)
     with pytest.raises(OutputError, match="lpips_linear_weights: "):
         evaluate_generator(tmp_path / "out", asked)
+    with pytest.raises(
+        CheckpointError, match=r"found numbers that are not finite in 3 of 3 path lengths by .*vgg\.pth"
+    ):
+        evaluate_generator(tmp_path / "other", asked)
+
+
+def test_the_sheet_takes_no_larger_batches_than_it_has_pictures(
+    tmp_path: Path, pictures: np.ndarray, caplog: pytest.LogCaptureFixture
+):
+    save_attributes(network(), {}, tmp_path / "network")
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        asked = options(data=save(tmp_path / "data", pictures), features=tmp_path / "network", batch_size=1000)
+        evaluate_generator(tmp_path / "out", asked)
+    assert "int32[64]" in caplog.text and "int32[1000]" not in caplog.text
 
 
 def test_the_command(tmp_path: Path, features: Path, pictures: np.ndarray):

@@ -4,8 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 import restyle_jax as rs
 from restyle_jax.checkpoints.attributes import save_attributes
@@ -115,6 +117,12 @@ def test_requests_that_do_not_fit(tmp_path: Path, classifier: Path):
         assert not (tmp_path / "out.npz").exists()
 
     scores = Scores("smile", 100, classifier=classifier)
+    useless = load_classifier(classifier)
+    nnx.update(useless, jax.tree.map(lambda leaf: leaf * np.nan, nnx.state(useless)))
+    save_classifier(useless, {}, tmp_path / "useless")
+    for method in (InterFaceGAN, StyleSpace):
+        asked = method(dataclasses.replace(scores, classifier=tmp_path / "useless"))
+        refused(CheckpointError, "100 of 100 scores by .*useless are not finite", asked)
     refused(OutputError, "written as .npz", SeFa(), output=tmp_path / "out.pt")
     (tmp_path / "there.npz").write_text("mine")
     refused(OutputError, "exists. Choose another --output", SeFa(), output=tmp_path / "there.npz")

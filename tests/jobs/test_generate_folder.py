@@ -48,9 +48,27 @@ def test_more_seeds_join_and_other_settings_do_not(tmp_path: Path) -> None:
     assert np.abs(picture(output / "seed0001.png") - before).max() > 1
 
 
+@pytest.mark.parametrize("content", [b"", b"half", b"zeros"])
+def test_a_damaged_picture_of_an_earlier_run(content: bytes, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    generate_folder([0], output, options())
+    file = output / "seed0000.png"
+    whole = file.read_bytes()
+    file.write_bytes(
+        {b"half": whole[: len(whole) // 2], b"zeros": whole[:33] + bytes(len(whole) - 33)}.get(content, b"")
+    )
+    with pytest.raises(OutputError, match=r"seed0000\.png: .* Remove it and run the same command again"):
+        generate_folder([0, 1], output, options())
+
+
 def test_requests_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no label"):
         generate_folder([0], tmp_path / "out", options(label=3))
     with pytest.raises(CheckpointError, match="No such file"):
         generate_folder([0], tmp_path / "out", options(checkpoint=tmp_path / "nowhere.pkl"))
+    broken = tiny.broken(tmp_path / "broken", encoder=False)
+    with pytest.raises(
+        CheckpointError, match="broken: found numbers that are not finite in the pictures of seeds 7, 0;"
+    ):
+        generate_folder([7, 0, 1], tmp_path / "out", options(checkpoint=broken))
     assert not (tmp_path / "out").exists()

@@ -1,7 +1,8 @@
 """What a generator makes for its metrics: pictures that depend on their number only, labels, rounding, lengths of paths."""
 
 import functools
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ def test_truncation_and_noise():
     assert 0 < differences[0] < differences[1]
 
 
-def test_values_are_rounded_half_up():
+def test_values_are_rounded_half_up_and_must_be_finite():
     generator, w_avg = model().require_generator()
 
     class Flat(nnx.Module):
@@ -63,10 +64,16 @@ def test_values_are_rounded_half_up():
         def synthesis(self, w: jax.Array, key: jax.Array) -> jax.Array:
             return jnp.full((1, 2, 2, 3), w[0, 0, 0])
 
+    def flat(value: float, count: int) -> Iterator[np.ndarray]:
+        average, network = jnp.full_like(w_avg, value), cast(Any, Flat())
+        return pictures_of_generator(network, average, count, seed=0, batch_size=3, truncation_psi=0.0)
+
     for byte, value in ((0, -1), (0, -3), (255, 1), (255, 2), (128, 0), (128, 0.99 / 127.5), (129, 1.01 / 127.5)):
-        at = jnp.full_like(w_avg, value)
-        found = next(pictures_of_generator(Flat(), at, 1, seed=0, batch_size=1, truncation_psi=0.0))  # pyright: ignore
+        found = next(flat(value, 1))
         assert (found == byte).all(), (found, byte, value)
+    for value in (np.nan, np.inf, 1e38):
+        with pytest.raises(ValueError, match="not finite in 3 of 3 pictures"):
+            next(flat(value, 5))
 
 
 @pytest.mark.parametrize("kind", [stylegan, stylegan2])

@@ -110,3 +110,5 @@ def test_outliers_do_not_count():
     # the 1st percentile, rounded down, is the 9th number (from 0), the 99th, rounded up, the 990th
     assert perceptual_path_length(values) == pytest.approx(np.arange(9, 991).mean())
     assert perceptual_path_length(np.full(10, 3.0)) == 3.0
+    with pytest.raises(ValueError, match="not finite in 3 of 1000 path lengths"):
+        perceptual_path_length(np.where(values > 996, np.nan, values))
