@@ -37,18 +37,19 @@ def random_model(encoder_type: str, resolution: int, *, seed: int = 0, cars: boo
     channels = 3 if encoder_type in SINGLE_PASS else 6
     heads = EncoderConfig(head, trunk, sizes.num_styles, in_channels=channels)  # pyright: ignore[reportArgumentType]
     random = np.random.default_rng(seed)
-    generator = _filled(Generator, sizes, random)
+    generator = filled(Generator, sizes, random)
     average = mean_w(generator.mapping, jax.random.key(seed), samples=10_000)
     return rs.Model(
         generator=generator,
         w_avg=jnp.tile(average, (sizes.num_styles, 1)),
-        encoder=_filled(Encoder, heads, random),
+        encoder=filled(Encoder, heads, random),
         geometry=CARS if cars else rs.Geometry(),
         metadata={"source": f"random weights, seed {seed}"},
     )
 
 
-def _filled(kind: Any, config: Any, random: np.random.Generator) -> Any:
+def filled(kind: Any, config: Any, random: np.random.Generator) -> Any:
+    """A network of a class, with random weights of sensible size."""
     blueprint = Blueprint.of(kind, config)
     arrays = {}
     for path, target in blueprint.targets.items():

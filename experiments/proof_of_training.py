@@ -1,6 +1,6 @@
 """Does an encoder trained here learn to invert? A small one, on pictures whose true codes are known and on real photos.
 
-    python experiments/proof_of_training.py proof --photos path/to/photos
+    python -m experiments.proof_of_training proof --photos path/to/photos
 
 Makes a 64-px generator with random weights, samples pictures from it (`--pictures` to train on, 64 held out) and trains two
 encoders on them with the same command, data and number of training steps: one with N = 5 refinement steps, one with N = 1. With
@@ -27,7 +27,7 @@ from flax import nnx
 from PIL import Image
 
 from data_pipelines.folder import list_photos, read_photo
-from restyle_jax.checkpoints.modules import Blueprint
+from experiments.make_random_checkpoint import filled
 from restyle_jax.jobs.train_encoder import train_encoder
 from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.style_based import mean_w
@@ -42,16 +42,10 @@ ENCODER = EncoderConfig("backbone", "resnet18", STYLES, style_dim=WIDTH, width=3
 
 
 def starting_model() -> rs.Model:
-    """A generator with weights by the recipe (normal numbers in its equalised layers), and an untrained encoder."""
-    random = np.random.default_rng(0)
-    blueprint = Blueprint.of(Generator, SIZES)
-    arrays = {}
-    for path, target in blueprint.targets.items():
-        scale = 0.1 if path.endswith(("bias", "noise_strength")) else 100.0 if "mapping" in path else 1.0
-        scale *= 0.25 if "to_rgb" in path and path.endswith("kernel") and "modulation" not in path else 1
-        draw = random.standard_normal(target.shape, np.float32)
-        arrays[path] = np.asarray(np.float32("modulation.bias" in path) + np.float32(scale) * draw, target.dtype)
-    generator = blueprint.fill(arrays)
+    """A generator with random weights, whose colours are kept small, and an untrained encoder."""
+    generator = filled(Generator, SIZES, np.random.default_rng(0))
+    for block in generator.synthesis.blocks:
+        block.to_rgb.kernel[...] *= 0.25
     average = mean_w(generator.mapping, jax.random.key(0), samples=10_000)
     return rs.Model(
         generator=generator,

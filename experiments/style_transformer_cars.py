@@ -4,7 +4,7 @@
 
 Hardware: any number of devices (README.md has the cost). Which the authors used, and for how long, is not published.
 
-Expected result: the paper's tables are not available to us.
+Expected result: no numbers are known here.
 
 Source of the settings: sapphire497/style-transformer, README "Training" and options/train_options.py; the trunk is that of
 faces, as there. Three things are ours: the weight of the similarity loss, which is documented nowhere (0.5, as for e4e's

@@ -4,8 +4,7 @@
 
 Hardware: any number of devices (README.md has the cost). Which the authors used, and for how long, is not published.
 
-Expected result: the paper's tables are not available to us; it claims smaller errors than pSp and e4e with a sixth of pSp's
-parameters.
+Expected result: no numbers are known here; the paper claims smaller errors than pSp and e4e with a sixth of pSp's parameters.
 
 Source of the settings: sapphire497/style-transformer, README "Training" and options/train_options.py. (Its training script
 does not run: it passes its loss one argument too many. The encoder with its mapping network is trained, the generator not.)

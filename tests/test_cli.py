@@ -133,8 +133,10 @@ def test_help_starts_without_jax() -> None:
         "except SystemExit: pass\n"
         "sys.exit('jax' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    environment = {**os.environ, "COLUMNS": "100"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "latents.npz" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize("command", [[], ["invert"], ["edit"], ["eval"]])

@@ -111,6 +111,10 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     refused([*scored, "--classifier", "c", "--chosen", "inf"], "argument --chosen: got 'inf', expected a finite number")
     refused([*scored, "--classifier", "c", "--truncation-psi", "nan"], "got 'nan', expected a finite number")
     refused([*scored, "--classifier", "c", "--seed", str(2**32)], "got '4294967296', expected a whole number")
+    closed = ["directions", "fit", "sefa", *scored[3:7]]
+    for unused in (["--seed", "1"], ["--batch-size", "2"], ["--dtype", "bfloat16"]):
+        refused([*closed, *unused], f"there is no option {unused[0]}")
+    refused(["directions", "fit", "ganspace", *scored[3:7], "--batch-size", "2"], "there is no option --batch-size")
     channels = ["directions", "fit", "stylespace", *scored[3:], "--classifier", "c", "--samples", "30"]
     refused(channels, "--positives is 30 of 30 codes; expected fewer than --samples")
     assert not (tmp_path / "out").exists()

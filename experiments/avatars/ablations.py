@@ -1,13 +1,13 @@
 """Which choices matter: small ReStyle encoders of avatars that differ in one setting, trained for equally many steps.
 
     restyle data prepare avatars --to data/avatars64 --resolution 64 --count 20000
-    python -m experiments.avatars.ablations --output runs/ablations --data data/avatars64 --max-steps 1000
+    python -m experiments.avatars.ablations --output runs/ablations --data data/avatars64 --max-steps 200
 
-The number of refinement steps in training, the trunk, and back-propagation through all steps instead of each by itself. A step of
-N = 5 costs five times a step of N = 1, so the time of training is reported, too. Each run lies in a folder of its own, continues
-where it was stopped, and is not repeated once it has ended. All are measured as in `experiments.avatars.inversion`, on avatars that
-were not trained on, with five refinement steps whatever they were trained with. Writes into the folder report.md, results.json,
-by_refinement_step.svg and by_training_step.svg.
+The number of refinement steps in training, the trunk, and back-propagation through all steps instead of each by itself. All start
+from random weights, and their learning rate is constant. A step of N = 5 costs five times a step of N = 1, so the time of training
+is reported, too. Each run lies in a folder of its own, continues where it was stopped, and is not repeated once it has ended. All
+are measured as in `experiments.avatars.inversion`, on avatars that were not trained on, with five refinement steps whatever they
+were trained with. Writes into the folder report.md, results.json, by_refinement_step.svg and by_training_step.svg.
 
 Hardware: 2 CPU cores. Expected result: experiments/RESULTS.md.
 """
@@ -117,6 +117,7 @@ def configuration(options: argparse.Namespace) -> EncoderTraining:
         identity_weights=options.identity,
         height=options.size,
         width=options.size,
+        decay_from=None,
         max_steps=options.max_steps,
         batch_size=options.batch_size,
         image_every=options.max_steps,

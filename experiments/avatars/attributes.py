@@ -2,7 +2,7 @@
 
     restyle train experiments/avatars/attributes.py --workdir runs/avatar_attributes
 
-Hardware: 2 CPU cores, twenty minutes; the pictures are drawn at the start, nothing is downloaded.
+Hardware: 2 CPU cores, 25 minutes; the pictures are drawn at the start, nothing is downloaded.
 
 Expected result: experiments/RESULTS.md; `python -m experiments.avatars.attribute_accuracy runs/avatar_attributes/best` measures it.
 

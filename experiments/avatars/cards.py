@@ -32,6 +32,27 @@ from restyle_jax.zoo.shipped import FAMILY, RESOLUTION
 
 REFERENCES = 8  # whose attribute all compared pictures take over
 COMPARED = 200  # pictures on which float16 is compared with float32
+MEANINGS = {
+    "l2": "mean squared difference: of pictures in [-1, 1] from the input, of edited codes from the source",
+    "lpips": "distance of the perceptual network of avatars",
+    "identity": "1 - cosine similarity of the identity network's features, input and reconstruction",
+    "identity_improvement": "that similarity less the one of the input and the wanted picture, which are the same in inversion",
+    "delta": "distance to W: sum over styles 1 ... K - 1 of their distance from style 0",
+    "adversarial": "loss of the encoder against the discriminator of codes",
+    "loss": "what training makes small, see the program",
+    "above": "mean ROC area: share of other faces that are less similar than the same person",
+    "nearest": "rank-1 accuracy: share of faces whose most similar one is the same person",
+    "accuracy": "share of right answers",
+    "average_precision": "area under precision against recall",
+    "calibration_error": "expected calibration error: how far probabilities are from frequencies",
+    "explained": "R2 of numbers and angles, mean",
+    "l2_ref": "of the attribute that is taken over, from the reference's",
+    "l2_src": "of all other attributes, from the source's",
+    "fid": "Frechet distance of the features of generated and training pictures",
+    "kid": "kernel distance of the same",
+    "precision": "share of generated pictures that lie among training pictures",
+    "recall": "share of training pictures that lie among generated ones",
+}
 
 
 def card(name: str, run: Path, source: Path, half: Path) -> str:
@@ -67,11 +88,16 @@ def origin(name: str, made: Path) -> dict[str, str]:
 
 def markdown(name: str, facts: dict[str, str], measured: dict[str, float]) -> str:
     entry = zoo.find(f"{FAMILY}/{name}")
-    lines = [f"# {entry.name}", "", f"{entry.what[0].upper()}{entry.what[1:]}.", ""]
+    first, rest = entry.what.split(maxsplit=1)
+    if first.isalpha() and first.islower():  # not pSp and e4e
+        first = first.capitalize()
+    lines = [f"# {entry.name}", "", f"{first} {rest}.", ""]
     lines += [f"- **{key}**: {value}" for key, value in facts.items()]
     if measured:
         lines += ["", "Measured on the test set (of encoders `/i` is after step i):", ""]
         lines += _by_attribute(measured) if "average_precision" in measured else _one_by_one(measured)
+        names = dict.fromkeys(key.partition("/")[0] for key in measured)
+        lines += ["", *(f"- **{name}**: {MEANINGS[name]}" for name in names)]
     return "\n".join([*lines, ""])
 
 

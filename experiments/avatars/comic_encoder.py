@@ -5,8 +5,9 @@
 trains the generator, then this. Hardware and time: there. Expected result: experiments/RESULTS.md.
 
 Source of the settings: the losses are the published ones (`experiments/restyle_psp_toonify.py`); sizes, learning rate and the rest
-as for the other encoders of avatars. The published one starts from a face network. Here the encoder of painted avatars is what
-knows faces, and the training is short: from random weights, the identity loss was still 0.92 after 80 steps.
+as for the other encoders of avatars, but that the rate stays constant. The published one starts from a face network. Here the
+encoder of painted avatars is what knows faces, and the training is short: from random weights, the identity loss was still 0.92
+after 80 steps.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ config = dataclasses.replace(
     generator=Path("runs/bootstrapping/generator"),
     identity=1.0,
     w_norm=0.025,
+    decay_from=None,
     ema=0.97,  # of so few steps
     max_steps=STEPS,
     image_every=STEPS,

@@ -5,9 +5,10 @@
 `experiments.avatars.bootstrapping` trains it, too. Hardware: 2 CPU cores, some 8 minutes. Expected result:
 experiments/RESULTS.md.
 
-Source of the settings: those of `experiments/stylegan2_avatars64.py`, which made the generator that it goes on from. The paper's
-cartoon generator then got layers of the first one back ("blended"); here none are exchanged. The averaged generator has a half-life
-of a twentieth of the pictures, so that none of the painted faces are left in it.
+Source of the settings: those of `experiments/stylegan2_avatars64.py`. The generator that it goes on from is avatars64/stylegan2,
+which `experiments/avatars/longer_generator.py` made. The paper's cartoon generator then got layers of the first one back
+("blended"); here none are exchanged. The averaged generator has a half-life of a twentieth of the pictures, so that none of the
+painted faces are left in it.
 """
 
 import dataclasses

@@ -12,7 +12,7 @@ Models are names of the zoo or folders; those of the zoo that are not there are 
   directions/     what was fitted, for `restyle edit --direction`
 It continues if it was stopped, and measures only new encoders if it is run again with more of them.
 
-Hardware: 2 CPU cores, about an hour for 7 encoders and 200 pictures.
+Hardware: 2 CPU cores, about an hour for 6 encoders and 200 pictures.
 
 Expected result: experiments/RESULTS.md.
 """

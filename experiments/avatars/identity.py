@@ -2,7 +2,8 @@
 
     restyle train experiments/avatars/identity.py --workdir runs/avatar_identity
 
-Hardware: 2 CPU cores, twenty minutes; the pictures are drawn at the start, nothing is downloaded.
+Hardware: 2 CPU cores, a quarter of an hour when nothing else runs (the one of the zoo took 88 minutes beside other work); the
+pictures are drawn at the start, nothing is downloaded.
 
 Expected result: experiments/RESULTS.md; `python -m experiments.avatars.identity_accuracy runs/avatar_identity/best` measures it.
 

@@ -2,7 +2,7 @@
 
     restyle train experiments/avatars/longer_generator.py --workdir runs/longer
 
-Hardware: 2 CPU cores, three to four hours for 72,000 steps.
+Hardware: 2 CPU cores, three to four hours for 72,000 steps, after which the one of the zoo was stopped.
 
 Expected result: experiments/RESULTS.md.
 

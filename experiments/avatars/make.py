@@ -4,7 +4,7 @@
 
 Trains it, or goes on where an earlier run of the same command was stopped, stores the best of its checkpoints with float16
 weights, measures what that costs, and writes the card. The networks that it needs come from the zoo. Without --to it replaces the
-shipped model of this checkout.
+shipped model of this checkout. The generators get as many training steps as the shipped ones had, not all of their programs.
 
 What is made of others comes after them: all encoders after stylegan2, perceptual and identity, these after attributes; classifier
 after restyle-e4e, whose codes it reads, and editor-hair after both. Give a new --workdir, or remove the run there, if one of those
@@ -72,7 +72,8 @@ def commands(name: str, workdir: Path) -> Iterator[list[str]]:
         if not data.exists():
             yield ["experiments.avatars.codes", INVERTER, str(data), "--pictures", str(ENCODED)]
     reading = ["--data", str(data)] if recipe.encodes or recipe.reads_codes else []
-    yield ["restyle_jax", "train", str(recipe.program), "--workdir", str(run), *reading]
+    ending = ["--max-steps", str(recipe.max_steps)] if recipe.max_steps else []
+    yield ["restyle_jax", "train", str(recipe.program), "--workdir", str(run), *reading, *ending]
 
 
 def ship(name: str, run: Path, target: Path) -> None:
@@ -93,7 +94,8 @@ def ship_direction(name: str, run: Path, target: Path) -> None:
     unit = float((codes @ direction.vector).std() / np.linalg.norm(direction.vector))
     facts = {
         **origin(name, source),
-        "method": f"InterFaceGAN, a linear SVM between the {direction.metadata['chosen']} codes at either end",
+        "method": f"InterFaceGAN, a linear SVM between the {direction.metadata['chosen']} codes of most and as many of least "
+        f"{RECIPES[name].attribute}",
         "strength": f"1 is a standard deviation of random codes, a step of {unit:.2f}",
         "accuracy": f"{accuracy['validation']:.3f} on codes of either end held back, {accuracy['between']:.3f} between them",
     }

@@ -119,11 +119,10 @@ def measure_encoder(
     model: Model, judges: Judges, count: int, steps: int, batch: int, progress: Callable[[int], object]
 ) -> Measured:
     """Invert the first `count` test avatars in `steps` steps (one, with a single-pass encoder) and measure every step."""
-    parts, weights = [], []
+    parts = []
     for x, kept in held_out(count, model.geometry.height, batch):
         latents, images = invert(model, x, steps, resize_outputs=True)
         parts.append(measure(model, judges, x, np.asarray(latents), np.asarray(images), kept))
-        weights.append(kept)
         progress(kept)
     return join(parts)
 

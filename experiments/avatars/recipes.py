@@ -31,7 +31,8 @@ OF_EDITORS = (
 class Recipe:
     """How a model is made. program: what `restyle train` takes, or a script of its own; None for directions. pictures: what it is
     trained on. limits: a sentence. attribute: of a direction. encodes: whether it reads a prepared data set, while others draw
-    their pictures themselves. reads_codes: whether it is trained on codes of pictures."""
+    their pictures themselves. reads_codes: whether it is trained on codes of pictures. max_steps: where the training of the shipped
+    one was stopped, if that was before the end that its program sets."""
 
     program: Path | None
     pictures: str
@@ -39,6 +40,7 @@ class Recipe:
     attribute: str = ""
     encodes: bool = False
     reads_codes: bool = False
+    max_steps: int | None = None
 
 
 def _encoder(file: str) -> Recipe:
@@ -61,11 +63,14 @@ def _direction(what: str, attribute: str) -> Recipe:
 
 PERCEPTUAL = HERE / "perceptual.py"
 RECIPES = {
-    "stylegan2-first": Recipe(HERE.parent / "stylegan2_avatars64.py", f"40000 {DRAWN}, not mirrored", OF_GENERATORS),
+    "stylegan2-first": Recipe(
+        HERE.parent / "stylegan2_avatars64.py", f"40000 {DRAWN}, not mirrored", OF_GENERATORS, max_steps=12_500
+    ),
     "stylegan2": Recipe(
         HERE / "longer_generator.py",
         f"60000 {DRAWN}, not mirrored, after those of {FAMILY}/stylegan2-first",
         OF_GENERATORS,
+        max_steps=72_000,
     ),
     "psp": _encoder("psp.py"),
     "restyle-psp": _encoder("restyle_psp.py"),

@@ -16,6 +16,7 @@ from restyle_jax.commands.arguments import (
     say,
 )
 from restyle_jax.demo import MOST_STEPS
+from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.jobs.workdir import model_in
 
 DEMO = """\
@@ -62,7 +63,7 @@ def add_demo(commands: Any) -> None:
         type=path,
         metavar="CKPT",
         help="any checkpoint with a generator, or a name of `restyle zoo`; several to choose from with --serve "
-        f"(default: {SHIPPED[0]})",
+        f"(default: {SHIPPED[0]}; with --serve also {' and '.join(SHIPPED[1:])})",
     )
     demo.add_argument(
         "--input",
@@ -97,12 +98,20 @@ def add_demo(commands: Any) -> None:
         default=[],
         type=path,
         metavar="FILE|NAME",
-        help="directions, as for `restyle edit`; the first of each is taken (default: principal components)",
+        help="directions, as for `restyle edit`; the first of each is taken (default: "
+        f"{' and '.join(SHIPPED_DIRECTIONS)} for the default checkpoints, principal components for others)",
     )
     add_computing(demo)
+    demo.set_defaults(batch_size=None)  # so that it is known whether it was given
 
 
 def _demo(parsed: argparse.Namespace) -> int:
+    if parsed.port and not parsed.serve:
+        raise OutputError("--port needs --serve, the page that is reached through it.")
+    if parsed.batch_size and parsed.serve:
+        raise OutputError(
+            "--batch-size has no use with --serve, whose page computes one picture at a time; leave it out."
+        )
     prepare_jax(parsed)
     if parsed.serve:
         return _serve(parsed)
@@ -121,7 +130,7 @@ def _demo(parsed: argparse.Namespace) -> int:
         labels=[Towards(name, 1, zoo.resolve(SHIPPED_CLASSIFIER)) for name in SHIPPED_LABELS] if shipped else (),
         editor=zoo.resolve(SHIPPED_EDITOR) if shipped else None,
         perceptual=zoo.resolve(SHIPPED_PERCEPTUAL) if shipped else None,
-        batch_size=parsed.batch_size,
+        batch_size=parsed.batch_size or DemoOptions.batch_size,
         dtype=parsed.dtype,
     )
     print(make_demo(parsed.output, options, say))

@@ -4,9 +4,11 @@ import argparse
 from typing import Any
 
 from restyle_jax.commands.arguments import (
+    add_batch_size,
     add_checkpoint,
     add_command,
-    add_computing,
+    add_compilation_cache,
+    add_dtype,
     finite,
     integer,
     path,
@@ -96,10 +98,12 @@ def add_directions(commands: Any) -> None:
         "--samples", type=integer(1), default=300_000, metavar="N", help="random codes (default: 300000)"
     )
     ganspace.add_argument("--components", type=integer(1), default=80, metavar="N", help="how many (default: 80)")
+    _add_draws(ganspace)
 
     sefa = _add_method(methods, "sefa", "what weights amplify most (arXiv 2007.06600)", SEFA)
     sefa.add_argument("--layers", default="all", metavar="LIST", help="such as 0-1 or 2-5,8 (default: all)")
     sefa.add_argument("--components", type=integer(1), metavar="N", help="how many (default: all)")
+    sefa.set_defaults(dtype="float32")
 
     stylespace = _add_method(methods, "stylespace", "channels of an attribute (arXiv 2011.12799)", STYLESPACE)
     _add_scores(stylespace, 20_000)
@@ -115,11 +119,16 @@ def _add_method(methods: Any, name: str, summary: str, details: str) -> argparse
     add_checkpoint(method, "any checkpoint with a generator")
     method.add_argument("--output", required=True, type=path, metavar="FILE", help="a new .npz file")
     method.add_argument("--overwrite", action="store_true", help="replace FILE")
+    add_compilation_cache(method)
+    return method
+
+
+def _add_draws(method: argparse.ArgumentParser) -> None:
+    """Declare what a method needs that draws random codes."""
     method.add_argument(
         "--seed", type=integer(0, 2**32 - 1), default=0, metavar="S", help="of all random draws (default: 0)"
     )
-    add_computing(method)
-    return method
+    add_dtype(method)
 
 
 def _add_scores(method: argparse.ArgumentParser, samples: int) -> None:
@@ -133,6 +142,8 @@ def _add_scores(method: argparse.ArgumentParser, samples: int) -> None:
     method.add_argument(
         "--truncation-psi", type=finite, default=0.7, metavar="PSI", help="of what is scored (default: 0.7)"
     )
+    _add_draws(method)
+    add_batch_size(method)
 
 
 def _fit(parsed: argparse.Namespace) -> int:
@@ -158,9 +169,8 @@ def _fit(parsed: argparse.Namespace) -> int:
             method = job.SeFa(parsed.layers, parsed.components)
         case _:
             method = job.StyleSpace(scores(None), parsed.positives, parsed.channels)
-    common = job.Fit(
-        model_in(parsed.checkpoint), parsed.output, parsed.seed, parsed.batch_size, parsed.dtype, parsed.overwrite
-    )
+    used = {name: getattr(parsed, name) for name in ("seed", "batch_size", "dtype") if name in parsed}
+    common = job.Fit(model_in(parsed.checkpoint), parsed.output, overwrite=parsed.overwrite, **used)
     found = job.fit_directions(common, method)
     for i, direction in enumerate(found[:SHOWN]):
         print(f"{i:>3}  {direction.name:<23} {_measured(direction.metadata)}")

@@ -70,7 +70,7 @@ def add_export(commands: Any) -> None:
     export.add_argument(
         "--format",
         choices=("restyle", "style_transformer", "rosinality", "idinvert", "genforce"),
-        help="see above (default: what fits the encoder; without one, idinvert for StyleGAN, rosinality for StyleGAN2)",
+        help="see below (default: what fits the encoder; without one, idinvert for StyleGAN, rosinality for StyleGAN2)",
     )
     export.add_argument(
         "--classifier", type=path, metavar="FILE", help="for an editor: the latent classifier beside it"

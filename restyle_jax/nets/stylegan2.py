@@ -38,11 +38,6 @@ class GeneratorConfig(Sizes):
         blocks = ((*([] if width is None else [width]), c, c) for width, c in zip(inputs, self.channels, strict=True))
         return tuple(width for block in blocks for width in block)
 
-    @property
-    def rgb_styles(self) -> tuple[int, ...]:
-        """Which of the styles of S go to colours: the last one of each block."""
-        return tuple(range(1, 3 * len(self.channels), 3))
-
     @classmethod
     def rosinality(cls, resolution: int, channel_multiplier: int = 2, **fields) -> "GeneratorConfig":
         """The sizes of the official ReStyle, pSp and e4e generators (`channel_multiplier` 2, the paper's config F)."""

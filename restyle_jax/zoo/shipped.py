@@ -33,5 +33,5 @@ ENTRIES = (
     _model("editor-hair", "gives a code the hair colour of another one, for edits by reference", None),
     _model("smile", "the direction of a smile, for codes of drawn faces", None, ".npz"),
     _model("yaw", "the direction of turning the head, for codes of drawn faces", None, ".npz"),
-    _model("black-hair", "the direction from blond to black hair, for codes of drawn faces", None, ".npz"),
+    _model("black-hair", "the direction of black hair, for codes of drawn faces", None, ".npz"),
 )

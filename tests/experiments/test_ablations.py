@@ -1,5 +1,6 @@
 """Ablations: small trainings that differ in one setting, measured, and not repeated."""
 
+import argparse
 import dataclasses
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def test_every_variant_is_a_possible_training():
         assert all(getattr(BASE, name) != value for name, value in changes.items())
         dataclasses.replace(BASE, **changes).encoder(10, 128)
     assert (BASE.trunk_width, BASE.height, BASE.width, BASE.flip) == (16, 64, 64, False)
+
+
+def test_the_rate_is_constant():
+    options = {"data": Path("data"), "generator": None, "perceptual": None, "identity": None, "size": SIZE}
+    config = ablations.configuration(argparse.Namespace(**options, max_steps=200, batch_size=2))
+    assert config.decay_from is None
 
 
 def test_missing_data_is_said_before_anything_is_trained(named: list[str], tmp_path: Path):

@@ -169,11 +169,12 @@ def test_the_settings_are_possible_and_the_published_losses():
     config = comic_encoder.config
     assert checks.problems(config) == [] and problems(comic_generator.config) == []
     assert (config.l2, config.lpips, config.identity, config.w_norm) == (1.0, 0.8, 1.0, 0.025)
+    assert config.decay_from is None
     changed = {
         field.name for field in dataclasses.fields(BASE) if getattr(config, field.name) != getattr(BASE, field.name)
     }
     assert changed == {
-        *("checkpoint", "generator", "identity", "w_norm", "ema"),
+        *("checkpoint", "generator", "identity", "w_norm", "decay_from", "ema"),
         *("max_steps", "image_every", "eval_every", "save_every"),
     }
     assert (comic_generator.config.avatar_style, comic_generator.config.batch_size) == ("comic", 16)

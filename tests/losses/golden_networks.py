@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from restyle_jax.convert.engine import Constant, prefixed
+from restyle_jax.convert.engine import Constant, Entry, prefixed
 from restyle_jax.convert.tables import perceptual as tables
+from restyle_jax.convert.tables.layers import dense
 from restyle_jax.nets.discriminators import LatentDiscriminator
 from restyle_jax.nets.face import IRSE50, FaceNetwork
 from restyle_jax.nets.moco import RESNET50, MoCoNetwork
@@ -41,6 +42,11 @@ def moco() -> MoCoNetwork:
     return networks.filled(structure(MoCoNetwork), table, weights("losses/moco_resnet50"))
 
 
+def discriminator_table() -> list[Entry]:
+    """The discriminator of codes in e4e's names; every other module of its list is an activation."""
+    return [entry for layer in range(4) for entry in dense(f"layers.{layer}", f"mlp.{2 * layer}")]
+
+
 def latent_discriminator() -> LatentDiscriminator:
-    table = tables.latent_discriminator()
-    return networks.filled(structure(LatentDiscriminator), table, weights("coach/e4e_latent_discriminator"))
+    source = weights("coach/e4e_latent_discriminator")
+    return networks.filled(structure(LatentDiscriminator), discriminator_table(), source)

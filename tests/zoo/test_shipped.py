@@ -4,6 +4,7 @@ import configparser
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +23,17 @@ from restyle_jax.edit import reference
 from restyle_jax.edit.files import read_directions
 from restyle_jax.edit.sampling import random_codes
 from restyle_jax.jobs.edit_measures import logits_of
+from restyle_jax.jobs.edit_options import Along, EditOptions
+from restyle_jax.jobs.evaluate_folder import EvalOptions
 from restyle_jax.jobs.experiment import read_experiment
+from restyle_jax.jobs.generate_folder import GenerateOptions
+from restyle_jax.jobs.options import InvertOptions
 from restyle_jax.ops.batches import in_batches
 from restyle_jax.ops.images import to_float
 from restyle_jax.zoo.shipped import ENTRIES, FAMILY, RESOLUTION
 
 LARGEST = 40e6  # bytes of all together
+PSP = zoo.resolve(f"{FAMILY}/psp")
 CARD = ("command", "data", "limits", "licence", "date", "hardware", "versions")
 
 
@@ -44,6 +50,12 @@ def test_each_is_there_with_a_card_and_a_recipe(entry: zoo.Entry, capsys: pytest
     card = entry.card.read_text(encoding="utf-8")
     assert card.startswith(f"# {entry.name}\n") and all(f"- **{fact}**: " in card for fact in CARD)
     assert f"`python -m experiments.avatars.make {name}`" in card
+    title = card.splitlines()[2]
+    assert title.casefold() == f"{entry.what}.".casefold() and not title.startswith(("PSp", "E4e"))
+    header, _, *rows = [line.strip("|").split("|") for line in card.splitlines() if line.startswith("|")] or [[], []]
+    measures = header[1:] if header[:1] == [" attribute "] else [row[0] for row in rows]
+    legend = card.partition("Measured on the test set")[2]
+    assert all(f"\n- **{measure.partition('/')[0].strip()}**: " in legend for measure in measures)
     assert main(["zoo", entry.name]) == 0
     assert card in capsys.readouterr().out
 
@@ -158,6 +170,31 @@ def test_recipes_of_encoders_are_those_of_the_shipped_files(name: str):
         assert config.checkpoint == Path(FAMILY, name.removeprefix("restyle-")) and config.freeze_batch_norm
         passes *= 2
     assert passes == 128_000
+
+
+@pytest.mark.parametrize("name", ["stylegan2-first", "stylegan2"])
+def test_a_generator_is_made_again_by_as_many_steps(name: str, tmp_path: Path):
+    *_, training = make.commands(name, tmp_path)
+    assert training[-2] == "--max-steps"
+    assert (
+        f"- **training**: state after step {training[-1]}, "
+        in (zoo.resolve(f"{FAMILY}/{name}") / "card.md").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        InvertOptions(PSP, bootstrap_from=PSP),
+        EditOptions(PSP, Along(PSP), (1.0,)),
+        EvalOptions(PSP, Path("data"), identity_weights=PSP),
+        GenerateOptions(PSP),
+    ],
+    ids=lambda options: type(options).__name__,
+)
+def test_settings_name_a_model_and_not_where_it_is_installed(options: Any):
+    described = options.description()
+    assert described["checkpoint"] == f"{FAMILY}/psp" and str(PSP) not in map(str, described.values())
 
 
 def test_one_command_makes_a_file_again(tmp_path):

@@ -74,8 +74,3 @@ def face(groups: Sequence[int]) -> list[Entry]:
 def moco(groups: Sequence[int]) -> list[Entry]:
     """MoCo's query encoder without its projection, in the names below `module.encoder_q.`."""
     return prefixed(torchvision_resnet(groups, bottleneck=True), ours="trunk.")
-
-
-def latent_discriminator(layers: int = 4) -> list[Entry]:
-    """The discriminator of latent codes in e4e's names; every other module of its list is an activation."""
-    return [entry for layer in range(layers) for entry in dense(f"layers.{layer}", f"mlp.{2 * layer}")]
