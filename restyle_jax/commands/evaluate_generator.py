@@ -104,7 +104,8 @@ def add_eval_generator(commands: Any) -> None:
 
 def _eval_generator(parsed: argparse.Namespace) -> int:
     prepare_jax(parsed)
-    from restyle_jax.jobs.evaluate_generator import GeneratorEvalOptions, evaluate_generator
+    from restyle_jax.jobs.evaluate_generator import evaluate_generator
+    from restyle_jax.jobs.generator_options import GeneratorEvalOptions
 
     options = GeneratorEvalOptions(
         checkpoint=model_in(parsed.checkpoint),

@@ -1,10 +1,8 @@
 """Measure how good the pictures of a generator are: against a data set, and along the paths between its codes."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +11,14 @@ from tqdm import tqdm
 
 from data_pipelines.folder import ImageError
 from data_pipelines.source import Source, open_split
-from restyle_jax import checkpoints, zoo
+from restyle_jax import checkpoints
 from restyle_jax.checkpoints.feature_networks import load_features, origin
 from restyle_jax.checkpoints.networks import INCEPTION, LINEAR, TRUNKS, load_lpips
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
+from restyle_jax.jobs.generator_options import GeneratorEvalOptions, PathName
 from restyle_jax.jobs.options import fingerprint
-from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.jobs.outputs import OutputFolder
 from restyle_jax.jobs.real_pictures import real_pictures
 from restyle_jax.jobs.training_data import read_labels
 from restyle_jax.metrics import generated, sets
@@ -33,42 +32,6 @@ PRODUCTS = ("metrics.json", "samples.png")
 SHEET_SIDE = 8
 SHEET_CELL = 256
 SHEET_SEED = 0  # whatever the seed of the metrics, so that sheets of different generators compare
-
-PathName = Literal["z-full", "z-end", "w-full", "w-end"]
-
-
-@dataclass(frozen=True)
-class GeneratorEvalOptions:
-    """What to evaluate, and with which networks.
-
-    data, features: the real pictures (a prepared data set, or a folder; training pictures, where there are test pictures as
-    well) and the network that compares them; FID, KID, precision and recall need both. count: pictures to make for them.
-    labels: the classes of the real pictures (as `StyleGANTraining.labels`), from which those of a conditional generator are drawn;
-    else they are uniform. ppl: perceptual path lengths to measure, with the two files of LPIPS (VGG16). `batch_size` changes the
-    speed only.
-    """
-
-    checkpoint: Path
-    data: Path | None = None
-    labels: Path | None = None
-    features: Path | None = None
-    count: int = 50_000
-    seed: int = 0
-    truncation_psi: float = 1.0
-    batch_size: int = 4
-    dtype: str = "float32"
-    ppl: tuple[PathName, ...] = ()
-    ppl_count: int = 50_000
-    ppl_crop: bool = False
-    lpips_trunk_weights: Path | None = None
-    lpips_linear_weights: Path | None = None
-    overwrite: bool = False
-
-    def description(self) -> dict[str, Setting]:
-        """The settings that results depend on, for people to read."""
-        kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
-        kept["ppl"] = " ".join(self.ppl)
-        return {key: zoo.label(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
 def evaluate_generator(

@@ -18,9 +18,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from restyle_jax.train import distributed
+from restyle_jax.train.agreement import IDENTITY
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.sharding import is_key
-from restyle_jax.train.workdir import IDENTITY, replace_text, saved_steps
+from restyle_jax.train.workdir import replace_text, saved_steps
 
 Record = dict[str, Any]
 """What is saved as JSON beside the arrays."""

@@ -12,6 +12,7 @@ from clu import parameter_overview
 from jax.sharding import Mesh
 
 from restyle_jax.train import averages, distributed, plan, sharding
+from restyle_jax.train.agreement import check_alike, check_same, defaults, identity
 from restyle_jax.train.checkpointing import Checkpoints, Record, latest_record
 from restyle_jax.train.config import Run
 from restyle_jax.train.errors import TrainingError
@@ -20,16 +21,7 @@ from restyle_jax.train.programs import Programs, Progress, compile_programs, sta
 from restyle_jax.train.signals import StopRequests
 from restyle_jax.train.task import State, Task
 from restyle_jax.train.trainer import Arrays, Outcome, TestBatches, Trainer, TrainingBatches
-from restyle_jax.train.workdir import (
-    check_alike,
-    check_same,
-    defaults,
-    identity,
-    locked,
-    refuse_others,
-    refuse_unusable,
-    replace_text,
-)
+from restyle_jax.train.workdir import locked, refuse_others, refuse_unusable, replace_text
 
 
 def fit(

@@ -22,7 +22,8 @@ from restyle_jax.checkpoints.feature_networks import load_features
 from restyle_jax.cli import main
 from restyle_jax.convert import reader
 from restyle_jax.convert.errors import CheckpointError
-from restyle_jax.jobs.evaluate_generator import GeneratorEvalOptions, evaluate_generator
+from restyle_jax.jobs.evaluate_generator import evaluate_generator
+from restyle_jax.jobs.generator_options import GeneratorEvalOptions
 from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.metrics.generated import pictures_of_generator
 from restyle_jax.metrics.sets import compare_sets, features_of_pictures
