@@ -1,6 +1,5 @@
 """The `restyle` command. JAX is imported only by the commands that compute, so that help and `inspect` start at once."""
 
-import gc
 import io
 import os
 import signal
@@ -8,7 +7,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from types import FrameType
+from typing import Any
 
 from data_pipelines.folder import ImageError
 from restyle_jax.commands.arguments import Parser, failed, say
@@ -32,21 +31,20 @@ USER_ERRORS = (CheckpointError, TrainingError, ImageError, OutputError, OSError)
 
 def command() -> None:
     """`main` as a process of its own, which ends with its status."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored
-        signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = _interrupt_again
     status = main()
     if status == INTERRUPTED:
         os._exit(status)  # XLA may be compiling in other threads, which crash if Python takes itself apart
     sys.exit(status)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, but a moment later where Python would ignore it: in a callback of the garbage collector, such as
-    JAX's, in which signals that come during a collection are handled."""
-    if frame and frame.f_code in [getattr(callback, "__code__", None) for callback in gc.callbacks]:
-        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+def _interrupt_again(ignored: Any) -> None:
+    """Where Python ignores exceptions, as in finalizers and in callbacks of the garbage collector, such as JAX's, in which signals
+    that come during a collection are handled: interrupt a moment later."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
     else:
-        raise KeyboardInterrupt
+        sys.__unraisablehook__(ignored)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -229,27 +229,36 @@ def test_streams_that_are_closed_or_narrow(tmp_path: Path, cache: Path) -> None:
         assert status == 1 and f"JAX_PLATFORMS={platform}: JAX finds no such device".encode() in error
 
 
-IN_A_COLLECTION = """
+IGNORED = """
 import gc, os, signal, sys, threading, time
 from restyle_jax.cli import command
 
-def interrupt(phase, info):  # as a signal that comes during a collection is handled in its callback
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler and not asked:
-        asked.append(phase)
+class Finalized:
+    def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
 
+def interrupt(phase, info):  # as a signal that comes during a collection is handled in its callback
+    if sys.unraisablehook is not sys.__unraisablehook__ and not asked:
+        asked.append(phase)
+        if sys.argv.pop() == "finalizer":
+            Finalized()
+        else:
+            os.kill(os.getpid(), signal.SIGINT)
+
 asked = []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background of a shell ignore
 threading.Thread(target=time.sleep, args=(30,)).start()  # as XLA's, which compile on
 gc.callbacks.append(interrupt)
 command()
 """
 
 
-def test_an_interrupt_always_ends_a_command(tmp_path: Path):
-    """Also in a callback of the garbage collector, whose exceptions Python ignores, and while other threads work."""
+@pytest.mark.parametrize("place", ["collection", "finalizer"])
+def test_an_interrupt_always_ends_a_command(place: str, tmp_path: Path):
+    """Also where Python ignores exceptions, as in callbacks of the garbage collector, and while other threads work."""
     arguments = ["generate", "--checkpoint", tiny.checkpoint(), "--output", tmp_path / "out", "--seeds", "0-999999"]
     done = subprocess.run(
-        [sys.executable, "-c", IN_A_COLLECTION, *map(str, arguments)], capture_output=True, text=True, timeout=90
+        [sys.executable, "-c", IGNORED, *map(str, arguments), place], capture_output=True, text=True, timeout=90
     )
     assert done.returncode == 130 and done.stderr.startswith("restyle: interrupted"), done.stderr
     assert not (tmp_path / "out").exists()
