@@ -223,7 +223,9 @@ class _Job:
         places = [(row, step) for row in range(rows) for step in range(len(images))]
         small = einops.rearrange(list(writers.map(write, places)), "(row step) h w c -> row step h w c", row=rows)
         with np.errstate(over="ignore", invalid="ignore"):
-            target = batch.images[:rows, None] if self.model.inputs == "photo" else 0
+            # A sketch or a label map does not say what the picture should be: only whether it is one is measured.
+            compared = self.model.inputs == "photo"
+            target = batch.images[:rows, None] if compared else 0
             l2 = np.square(small - target).mean(axis=(2, 3, 4), dtype=np.float64)
         estimates = np.concatenate([np.broadcast_to(average, (rows, 1, *average.shape)), small], axis=1)
         new = [photo.name not in self.records.summed for photo in batch.photos]
@@ -231,10 +233,7 @@ class _Job:
         change = np.abs(np.diff(estimates, axis=1)).mean(axis=-1).sum(axis=0, dtype=np.float64)
         photos = []
         for photo, content, errors in zip(batch.photos, batch.contents, l2, strict=True):
-            known = (
-                self.model.inputs == "photo"
-            )  # else it is not known what the picture should be, only whether it is one
-            rounded = [float(f"{error:.7g}") if known or not np.isfinite(error) else None for error in errors]
+            rounded = [float(f"{error:.7g}") if compared or not np.isfinite(error) else None for error in errors]
             photos.append(Inverted(photo.name, outputs[photo.name], *content, rounded))
         self.records.commit(photos, np.swapaxes(latents, 0, 1), change, timing)
         return rows
