@@ -126,8 +126,11 @@ def training_batches(
                 return result._replace(unreadable=tuple(unreadable))
             unreadable.append(result)
             if len(unreadable) > max_unreadable:
-                break
-        raise _too_many(unreadable, max_unreadable)
+                raise _too_many(unreadable, max_unreadable)
+        raise ImageError(
+            f"none of the {len(source)} training pictures can be read. `restyle data check` lists all of them. The first "
+            f"ones:\n{_reasons(unreadable)}"
+        )
 
     def batch(position: int, _: int) -> _Batch:
         first = (start + position) * batch_size + process * rows
@@ -210,11 +213,15 @@ def _read(
 
 
 def _too_many(unreadable: list[Unreadable], limit: int) -> ImageError:
-    some = "\n".join(reason for _, reason in unreadable[:5])
     return ImageError(
         f"{len(unreadable)} pictures could not be read, and max_unreadable is {limit}. `restyle data check` lists all of "
-        f"them; repair or remove them, or allow more. The first ones:\n{some}"
+        "them. To continue this run, repair them under their names, or allow more; without them it would be another run. The "
+        f"first ones:\n{_reasons(unreadable)}"
     )
+
+
+def _reasons(unreadable: list[Unreadable]) -> str:
+    return "\n".join(reason for _, reason in unreadable[:5])
 
 
 def _stack(samples: list[_Sample]) -> _Batch:

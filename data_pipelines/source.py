@@ -217,6 +217,11 @@ def stored_splits(folder: Path) -> list[str]:
         raise ImageError(f"{folder / TFDS_FILE}: cannot be read ({error}). Prepare the data set again.") from error
 
 
+def picture_folder(path: Path, split: str) -> Path:
+    """Where the pictures of a split are in a folder that is not prepared: inside its folder of that name, or everywhere."""
+    return path / split if (path / split).is_dir() else path
+
+
 def open_split(path: Path, split: Literal["train", "test"], *, test_path: Path | None = None) -> Source:
     """The pictures of a split.
 
@@ -232,8 +237,8 @@ def open_split(path: Path, split: Literal["train", "test"], *, test_path: Path |
         raise ImageError(f"{folder}: there is no such folder. Check the path of the {split}ing pictures.")
     if is_prepared(folder):
         return PreparedSource(folder, split)
-    if (folder / split).is_dir():
-        folder = folder / split
+    if (chosen := picture_folder(folder, split)) != folder:
+        folder = chosen
     elif split == "test" and test_path is None:
         raise ImageError(
             f"{folder}: no test pictures. Put them into {folder / 'test'}, give another folder with --test-data, or let "

@@ -21,7 +21,7 @@ DEVICES = 1
 def config(resolution: int = 256) -> StyleGANTraining:
     """The settings for pictures of this size."""
     # fits into the memory of a device, and no more than 64
-    batch = max(min(DEVICES * min(4096 // resolution, 32), 64), DEVICES)
+    batch = max(min(DEVICES * min(4096 // max(resolution, 1), 32), 64), DEVICES)
     return StyleGANTraining(
         resolution=resolution,
         channel_base=32768 if resolution >= 512 else 16384,

@@ -10,6 +10,7 @@ import pytest
 from restyle_jax.jobs.experiment import read_experiment
 from restyle_jax.train.code_config import LatentClassifierTraining
 from restyle_jax.train.config import EncoderTraining
+from restyle_jax.train.errors import TrainingError
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 FACE, RESNET, MOCO = "model_ir_se50.pth", "resnet34-333f7ec4.pth", "moco_v2_800ep_pretrain.pt"
@@ -196,6 +197,8 @@ def test_automatic_settings_follow_the_table(
     assert own == dataclasses.replace(config, r1=7.0)
     assert (config.batch_size, config.stddev_group, config.stddev_block) == (batch, 4, batch // devices)
     assert (config.r1, config.ema_kimg) == pytest.approx((gamma, half_life), rel=1e-4)
+    with pytest.raises(TrainingError, match="resolution: found 0, expected"):
+        read_experiment(tmp_path / "edited.py", {"resolution": 0})
 
 
 def test_the_default_configuration_is_that_of_faces() -> None:

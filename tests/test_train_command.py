@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,6 +209,22 @@ def test_impossible_runs(
     )
     assert words in error and len({*error.splitlines()}) == len(error.splitlines())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_among_the_pictures(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run would write pictures that it reads when it is continued."""
+    data = Path(shutil.copytree(folder / "photos", tmp_path / "data"))
+    (tmp_path / "link").symlink_to(data / "test")
+    for workdir, photos, more in (
+        (data / "train" / "run", data / "train", ["--test-data", data]),
+        (tmp_path / "link" / "run", data, []),
+        (data / "test" / "run", folder / "photos", ["--test-data", data]),
+    ):
+        arguments = ["--data", photos, *more, "--no-compilation-cache", "--dry-run"]
+        error = refusal(capsys, "train", folder / "experiment.py", "--workdir", workdir, *arguments)
+        assert f"{workdir}: lies in " in error and not workdir.exists()
+    beside = ["train", folder / "experiment.py", "--workdir", data / "run", "--data", data]
+    assert main([*map(str, beside), "--no-compilation-cache", "--dry-run"]) == 0
 
 
 def test_experiment_files_that_do_not_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

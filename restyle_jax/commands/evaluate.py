@@ -31,7 +31,7 @@ with the number of pictures, the settings and versions, and what was left out fo
 Pictures are compared at the size of the encoder's input. The test split of --data is used, or all
 pictures of a plain folder. Without pairs, frontalise is compared with the photo itself, which is not
 turned to the front: these numbers are no measure of that task. The exit status is 1 if some pictures
-could not be read.
+could not be read, or if numbers of some are not finite (these have no part in the means).
 
 CKPT may be the folder of a training run; its best model is taken.
 
@@ -57,7 +57,7 @@ def add_eval(commands: Any) -> None:
         "--steps", type=integer(1, MAX_STEPS), default=5, metavar="N", help="refinement steps (default: 5)"
     )
     evaluate.add_argument(
-        "--task", choices=TASKS, default="inversion", help="what the model was trained for (default: inversion)"
+        "--task", choices=TASKS, help="what the model was trained for (default: what it says itself, or else inversion)"
     )
     evaluate.add_argument(
         "--resize-factors",
@@ -92,9 +92,7 @@ def _factors(text: str) -> tuple[int, ...]:
 def _eval(parsed: argparse.Namespace) -> int:
     for option, task in (("resize_factors", "super_resolution"), ("label_resize", "segmentation")):
         if getattr(parsed, option) and parsed.task != task:
-            raise OutputError(
-                f"--{option.replace('_', '-')} is for --task {task}, not for --task {parsed.task}: leave it out."
-            )
+            raise OutputError(f"--{option.replace('_', '-')} is for --task {task}: leave it out, or name that task.")
     prepare_jax(parsed)
     from restyle_jax.jobs.evaluate_folder import EvalOptions, evaluate_folder
 
@@ -118,7 +116,8 @@ def _eval(parsed: argparse.Namespace) -> int:
     print("  ".join(["step", *(f"{name:>10}" for name in means)]))
     for step, values in enumerate(zip(*means.values(), strict=True), start=1):
         print("  ".join([f"{step:>4}", *(f"{value:10.4f}" for value in values)]))
-    print(f"Means over {metrics['count']} picture(s); everything is in {parsed.output / 'metrics.json'}")
-    if metrics["unreadable"]:
-        return failed(f"{len(metrics['unreadable'])} picture(s) could not be read, metrics.json names them.")
-    return 0
+    measured, unreadable, diverged = (len(metrics[key]) for key in ("images", "unreadable", "diverged"))
+    print(f"Means over {measured - diverged} picture(s); everything is in {parsed.output / 'metrics.json'}")
+    problems = [f"{unreadable} picture(s) could not be read"] * (unreadable > 0)
+    problems += [f"the reconstruction of {diverged} diverged (fewer --steps may help)"] * (diverged > 0)
+    return failed(f"{' and '.join(problems)}, metrics.json names them.") if problems else 0

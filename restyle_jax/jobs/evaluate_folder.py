@@ -28,6 +28,7 @@ from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.model import Model
 from restyle_jax.nets.identity import IdentityNetwork
 from restyle_jax.nets.small_perceptual import PerceptualNetwork
+from restyle_jax.train.checks import fits_task
 
 PRODUCTS = ("metrics.json",)
 PEAK = 4.0  # square of the range of values, which is 2
@@ -63,6 +64,7 @@ class EvalOptions:
 
     data: a prepared data set, a folder with `test/` inside, or a plain folder, all of whose pictures are test pictures.
     lpips_trunk_weights, identity_weights: the published files, or directories with networks of ours.
+    task: None is the one that the model was trained for here, or else inversion.
     resize_factors, label_resize: of super_resolution and of segmentation, see `Preparation`.
     """
 
@@ -70,7 +72,7 @@ class EvalOptions:
     data: Path
     steps: int = 5
     batch_size: int = 4
-    task: Any = "inversion"
+    task: Any = None
     resize_factors: tuple[int, ...] = Preparation.resize_factors
     label_resize: Any = Preparation.label_resize
     dtype: str = "float32"
@@ -91,7 +93,8 @@ class EvalOptions:
 def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], None] = tqdm.write) -> dict[str, Any]:
     """Write `metrics.json` about all pictures of a test set into the folder `output`; returns what it says.
 
-    Pictures that cannot be read are left out, counted and named. `say` receives messages for people.
+    Pictures that cannot be read are left out, counted and named; those whose reconstruction is not finite are named, and have
+    no part in the means. `say` receives messages for people.
 
     Raises:
       ImageError: there are no pictures, or they are not what the task needs.
@@ -100,11 +103,12 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
     """
     source = open_split(options.data, "test", test_path=options.data)
     with OutputFolder.claim(output, "eval") as folder:
+        networks, left_out = _networks(options)
+        model = load_model(options.checkpoint, options.dtype)
+        options = dataclasses.replace(options, task=options.task or model.metadata.get("task", "inversion"))
         identity = {**options.description(), "checkpoint": fingerprint(options.checkpoint)}
         if not options.overwrite:
             folder.expect(identity)
-        networks, left_out = _networks(options)
-        model = load_model(options.checkpoint, options.dtype)
         preparation = _preparation(options, model)
         definitions = dict(DEFINITIONS)
         for name, network in list(networks.items()):
@@ -132,10 +136,12 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
         unreadable = dict(batches.unreadable)
         if not images:
             raise ImageError(f"{options.data}: none of the {len(source)} test pictures can be read.")
+        finite = {name: values for name, values in images.items() if np.isfinite([*values.values()]).all()}
         metrics = {
-            "mean": _means(images),
+            "mean": _means(finite or images),
             "count": len(images),
             "unreadable": unreadable,
+            "diverged": [name for name in images if name not in finite],
             "left_out": left_out,
             "definitions": {name: definitions[name] for name in next(iter(images.values()))},
             "height": preparation.height,
@@ -172,8 +178,15 @@ def _networks(options: EvalOptions) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _preparation(options: EvalOptions, model: Model) -> Preparation:
     channels, geometry = model.require_encoder().config.in_channels, model.geometry
+    if not fits_task(channels, options.task):
+        raise CheckpointError.explain(
+            options.checkpoint,
+            found=f"an encoder for inputs of {channels} channels{' (a photo and its reconstruction)' * (channels == 6)}",
+            expected=f"one for task {options.task}",
+            remedy="name the task that it was trained for with --task",
+        )
     try:
-        preparation = Preparation(
+        return Preparation(
             options.task,
             geometry.height,
             geometry.width,
@@ -183,14 +196,6 @@ def _preparation(options: EvalOptions, model: Model) -> Preparation:
         )
     except ValueError as error:
         raise ImageError(f"{options.data}: {error}.") from error
-    if preparation.channels != model.input_channels:
-        raise CheckpointError.explain(
-            options.checkpoint,
-            found=f"an encoder for inputs of {channels} channels{' (a photo and its reconstruction)' * (channels == 6)}",
-            expected=f"one for task {options.task}, whose pictures have {preparation.channels}",
-            remedy="name the task that it was trained for with --task",
-        )
-    return preparation
 
 
 def _measured(

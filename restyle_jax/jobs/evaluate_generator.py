@@ -116,6 +116,14 @@ def _source(options: GeneratorEvalOptions) -> Source | None:
             expected=f"float32 for --ppl, which compares pictures {EPSILON} apart",
             remedy="measure path lengths in a run of their own",
         )
+    of_paths = ("ppl_crop", "lpips_trunk_weights", "lpips_linear_weights")
+    if not options.ppl and (given := [name for name in of_paths if getattr(options, name)]):
+        raise CheckpointError.explain(
+            f"--{given[0].replace('_', '-')}",
+            found="no --ppl",
+            expected="both: it concerns perceptual path lengths",
+            remedy="say which lengths with --ppl, or leave it out",
+        )
     if options.labels and options.data is None:
         raise CheckpointError.explain(
             "--labels",

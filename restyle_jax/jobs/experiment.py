@@ -97,7 +97,10 @@ def _neighbours(path: Path) -> Iterator[None]:
 
 def train(config: Any, workdir: Path, **how: Any) -> "Outcome":
     """Train what a configuration says; see `train_encoder`, `train_stylegan`, `train_attributes`, `train_identity` and
-    `train_on_codes` in this package."""
+    `train_on_codes` in this package. Raises TrainingError also if `workdir` lies among the pictures."""
+    from restyle_jax.jobs.training_data import refuse_among_pictures
+
+    refuse_among_pictures(workdir, config)
     if isinstance(config, EncoderTraining):
         from restyle_jax.jobs.train_encoder import train_encoder
 

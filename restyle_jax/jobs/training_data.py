@@ -10,7 +10,8 @@ import numpy as np
 from data_pipelines.avatars import AvatarSource
 from data_pipelines.folder import ImageError
 from data_pipelines.manifest import read_manifest
-from data_pipelines.source import Source, is_prepared
+from data_pipelines.source import Source, is_prepared, picture_folder
+from restyle_jax.train.config import Run
 from restyle_jax.train.errors import TrainingError
 
 FIRST = 16  # avatars that stand for all
@@ -28,6 +29,22 @@ def fingerprint(folder: Path | None, source: Source, split: Literal["train", "te
         return f"{record.pictures} pictures, sha256 {record.sha256}"
     names = hashlib.sha256("\n".join(source.name(index) for index in range(len(source))).encode())
     return f"{len(source)} pictures, sha256 of their names {names.hexdigest()}"
+
+
+def refuse_among_pictures(workdir: Path, config: Run) -> None:
+    """Raises TrainingError if the folder of a run lies where its pictures are searched: the sheets that it writes would be some."""
+    folders = {"train": config.data, "test": config.test_data or config.data}
+    for split, folder in folders.items():
+        if folder is None or not folder.is_dir() or is_prepared(folder):
+            continue
+        searched = picture_folder(folder, split)
+        if split == "test" and config.test_data is None and searched == folder:
+            continue  # there is no test split
+        if workdir.resolve().is_relative_to(searched.resolve()):
+            raise TrainingError(
+                f"{workdir}: lies in {searched}, whose pictures are read for this run, so that the pictures which it writes would "
+                "become some of them. Choose another --workdir."
+            )
 
 
 def read_labels(file: Path, source: Source) -> np.ndarray:

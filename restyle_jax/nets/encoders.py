@@ -169,6 +169,18 @@ class Encoder(nnx.Module):
         styles = styles.astype(jnp.float32)
         return offsets_to_styles(styles, stage) if config.progressive else styles
 
+    def end_at(self, stage: jax.typing.ArrayLike) -> None:
+        """Make the styles of a progressive head beyond a stage equal style 0 for good: without a stage, the encoder then gives what
+        it gave at this one."""
+        every = (self.coarse, self.middle, self.fine) if self.config.pyramid else (self.heads,)
+        first = 0
+        for heads in every:
+            if heads is not None:
+                for weights in (heads.linear.kernel, heads.linear.bias):
+                    kept = first + jnp.arange(len(weights[...])) <= stage
+                    weights[...] = jnp.where(kept.reshape(-1, *[1] * (weights[...].ndim - 1)), weights[...], 0)
+                first += len(heads.linear.bias[...])
+
     def pyramid_styles(self, fine: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
         """The last three maps of the trunk -> [B, K, style_dim]; each level is enlarged and added to the next finer one."""
         level, styles = last, [self.coarse(last)]

@@ -71,14 +71,7 @@ class Checkpoints:
         if step in self.steps():
             return
         self._keep.best = best
-        finite, sums = jax.device_get(_examine(state))
-        names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
-        broken = [name for name, good in zip(names, finite, strict=True) if not good]
-        if broken:
-            raise TrainingError(
-                f"after step {step} these arrays are not finite: {_some(broken)}. Nothing was saved for this step; "
-                f"{self.kept()}."
-            )
+        sums = self.checksums(step, state)
         arrays = _without_keys(state)
         needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)), shutil.disk_usage(self.directory).free
         if distributed.any_process(free < needed):  # before Orbax's threads fail, each with a traceback
@@ -88,9 +81,21 @@ class Checkpoints:
             )
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
-            record=ocp.args.JsonSave({**record, "sums": [int(value) for value in sums]}),
+            record=ocp.args.JsonSave({**record, "sums": sums}),
         )
         self._writing(functools.partial(self._manager.save, step, args=items))
+
+    def checksums(self, step: int, state: Any) -> list[int]:
+        """One for each array of the state after a step. Raises TrainingError if the state is not finite."""
+        finite, sums = jax.device_get(_examine(state))
+        names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
+        broken = [name for name, good in zip(names, finite, strict=True) if not good]
+        if broken:
+            raise TrainingError(
+                f"after step {step} these arrays are not finite: {_some(broken)}. Nothing was saved for this step; "
+                f"{self.kept()}."
+            )
+        return [int(value) for value in sums]
 
     def amend(self, step: int, changes: Record) -> None:
         """Replace entries of the record of a finished checkpoint."""

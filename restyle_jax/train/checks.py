@@ -106,14 +106,15 @@ def _contradictions(config: EncoderTraining) -> list[str]:
         )
     if config.progressive_start is not None and "progressive" not in config.head:
         wrong.append(f"progressive_start: found {config.progressive_start} with head {config.head}, expected none")
-    channels = CHANNELS.get(config.task)
-    if channels and config.in_channels not in channels:
-        wrong.append(
-            f"in_channels: found {config.in_channels} for task {config.task}, expected {' or '.join(map(str, channels))}"
+    if not fits_task(config.in_channels, config.task):
+        expected = " or ".join(map(str, CHANNELS.get(config.task, ()))) or (
+            "the number of classes, from 2 on, but not 6, as 6 channels are a photo and its reconstruction (ReStyle): count one "
+            "more class, which no picture has"
         )
-    if config.task == "segmentation" and config.in_channels == 6:
-        wrong.append(
-            "in_channels: found 6 for task segmentation, expected another number of classes, as 6 channels are a photo and its "
-            "reconstruction (ReStyle): count one more class, which no picture has"
-        )
+        wrong.append(f"in_channels: found {config.in_channels} for task {config.task}, expected {expected}")
     return wrong
+
+
+def fits_task(channels: int, task: str) -> bool:
+    """Whether an encoder with so many input channels can be one for a task: label maps have one for each class, ReStyle 6."""
+    return channels in CHANNELS[task] if task in CHANNELS else channels not in (1, 6)

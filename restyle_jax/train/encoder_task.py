@@ -17,7 +17,7 @@ from restyle_jax.losses.adversarial import LatentPool
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan2
 from restyle_jax.nets.discriminators import LatentDiscriminator
-from restyle_jax.nets.encoders import EncoderConfig
+from restyle_jax.nets.encoders import Encoder, EncoderConfig
 from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.image_encoders import ImageEncoder, ImageEncoderConfig, make_encoder
 from restyle_jax.nets.style_transformer import StyleTransformer
@@ -45,6 +45,8 @@ def encoder_task(config: EncoderTraining, *, paired: bool = False) -> Task:
 
     def publish(state: State, directory: Path) -> None:
         encoder, generator = trainer.networks(trainer.evaluated(state), state["stats"], frozen)
+        if isinstance(encoder, Encoder) and (stage := trainer.stage(state["step"])) is not None:
+            encoder.end_at(stage)  # as it was trained and measured; a file has no stage
         metadata = {
             **model.metadata,
             "kind": "a model trained by restyle_jax",

@@ -84,6 +84,8 @@ def fit(
         if state is not None:
             tell(f"continuing after step {record['step']} of {run.max_steps}, batch {record['batches']}")
         if record["step"] >= run.max_steps and record["evaluated"]:
+            if not (workdir / "latest").exists():  # the run was killed after its last checkpoint
+                distributed.together(functools.partial(task.publish, state, workdir / "latest"))
             return Outcome(record["step"], best)
 
         batches = stack.enter_context(contextlib.closing(open_train(record["batches"])))

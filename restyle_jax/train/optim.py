@@ -241,8 +241,8 @@ def build(config: EncoderTraining) -> optax.GradientTransformationExtraArgs:
         expected = "expected a function without arguments that returns an optax transformation, such as `lambda: optax.adam(1e-4)`"
         try:
             made: object = config.optimizer()
-        except TypeError as error:
-            raise ValueError(f"optimizer: fails with {error}; {expected}") from error
+        except Exception as error:  # it is the user's
+            raise ValueError(f"optimizer: fails with {type(error).__name__}: {error}; {expected}") from error
         if not isinstance(made, optax.GradientTransformation):
             raise ValueError(f"optimizer: found a function that returns {made!r}, {expected}")
         return optax.with_extra_args_support(made)

@@ -104,6 +104,8 @@ def assemble(
     generator = _with(generator, config.dtype, **limit)
     discriminator = _with(discriminator, config.dtype, stddev_group=config.stddev_group, **limit)
     graph, params, buffers = nnx.split(generator, nnx.Param, ...)
+    if average:  # the stored noise is for its pictures; training draws new one each time
+        *_, buffers = nnx.split(average.generator, nnx.Param, ...)
     judge, judge_params = nnx.split(discriminator)
     trainer = StyleGANTrainer(config, generator.config, graph, judge)
     z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in range(SHOWN * SAMPLES)])

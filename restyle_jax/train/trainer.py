@@ -204,13 +204,19 @@ class Trainer:
             return False
         bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            raise TrainingError(f"evaluation after step {self.step}: {', '.join(bad)}, which is not finite.")
+            raise TrainingError(
+                f"evaluation after step {self.step}: {', '.join(bad)}, which is not finite. Train with a lower learning rate, "
+                f"another seed or float32; {self.checkpoints.kept()}."
+            )
         self.evaluated = True
         if self.logs:
             self.logs.write(self.step, "test", values, {"seconds": time.monotonic() - began})
         score = values[self.task.best]
         if self.best and score >= self.best[0]:
             return False
+        self.checkpoints.checksums(
+            self.step, self.progress.state
+        )  # an earlier finite model is worth more, whatever this one scores
         self.best = (score, self.step)
         self.publish("best")
         return True

@@ -174,12 +174,39 @@ def test_label_maps_are_resized_as_in_training(tmp_path: Path) -> None:
         evaluate_folder(tmp_path / "out", refining)
 
 
+def test_the_task_is_that_of_the_model(tmp_path: Path) -> None:
+    """Three channels may be a photo's, or those of three classes."""
+    pairs(tmp_path / "data", 2)
+    model = rs.load(tiny.checkpoint(in_channels=3))
+    rs.save(dataclasses.replace(model, metadata={"task": "segmentation"}), tmp_path / "model")
+    options = single_pass(tmp_path / "data", checkpoint=tmp_path / "model")
+    found = evaluate_folder(tmp_path / "out", options)
+    assert found["settings"]["task"] == "segmentation"
+    same = single_pass(tmp_path / "data", task="segmentation")
+    assert evaluate_folder(tmp_path / "same", same)["mean"] == found["mean"]
+    assert evaluate_folder(tmp_path / "photos", dataclasses.replace(same, task=None))["mean"] != found["mean"]
+    sketches = single_pass(tmp_path / "data", checkpoint=tiny.checkpoint(in_channels=1), task="segmentation")
+    with pytest.raises(CheckpointError, match=r"found an encoder for inputs of 1 channels.*expected one for task segm"):
+        evaluate_folder(tmp_path / "sketches", sketches)
+
+
+def test_reconstructions_that_diverge(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tiny.broken(tmp_path / "broken")
+    command = ["eval", "--checkpoint", str(broken), "--data", str(photos), "--output", str(tmp_path / "out")]
+    assert main([*command, "--steps", "2", "--no-compilation-cache"]) == 1
+    said = capsys.readouterr()
+    assert "Means over 0 picture(s)" in said.out
+    assert "1 picture(s) could not be read and the reconstruction of 5 diverged" in said.err
+    metrics = saved_metrics(tmp_path / "out")
+    assert metrics["diverged"] == [f"{i}.png" for i in range(5)] and metrics["mean"]["l2"] == [None, None]
+
+
 def test_options_of_other_tasks(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["eval", "--checkpoint", str(tiny.checkpoint()), "--data", str(photos), "--output", str(tmp_path / "out")]
     assert main([*command, "--resize-factors", "8"]) == 1
-    assert "--resize-factors is for --task super_resolution, not for --task inversion" in capsys.readouterr().err
+    assert "--resize-factors is for --task super_resolution: leave it out" in capsys.readouterr().err
     assert main([*command, "--task", "super_resolution", "--label-resize", "bilinear"]) == 1
-    assert "--label-resize is for --task segmentation, not for --task super_resolution" in capsys.readouterr().err
+    assert "--label-resize is for --task segmentation: leave it out" in capsys.readouterr().err
     for wrong in ("8,", "0", "2;4"):
         with pytest.raises(SystemExit):
             main([*command, "--resize-factors", wrong])

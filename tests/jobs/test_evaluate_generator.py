@@ -162,6 +162,8 @@ def test_requests_that_do_not_fit(tmp_path: Path, features: Path, pictures: np.n
     refused(CheckpointError, r"away\.pth: found no file here.*pytorch-fid", features=tmp_path / "away.pth")
     refused(ImageError, "--data: no real pictures", data=None)
     refused(CheckpointError, "--dtype: found bfloat16; expected float32 for --ppl", ppl=("w-end",), dtype="bfloat16")
+    refused(CheckpointError, "--ppl-crop: found no --ppl; expected both", ppl_crop=True)
+    refused(CheckpointError, "--lpips-linear-weights: found no --ppl", lpips_linear_weights=tmp_path / "nowhere")
     refused(ImageError, "there is no such folder", data=tmp_path / "nowhere")
     refused(CheckpointError, r"vgg16-397923af\.pth: found no path", ppl=("w-end",))
     small = weight_files.lpips(tmp_path, "vgg")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +122,23 @@ def test_codes_of_a_conditional_generator_are_judged_with_labels():
     expected = np.asarray(generator.mapping(z[:3], jnp.eye(3)))
     distances = np.abs(real[:, None] - expected).max(-1)
     assert distances.min(1).max() < 1e-5 and len({*distances.argmin(1)}) > 1
+
+
+@pytest.mark.parametrize("head", ["progressive", "fpn_progressive"])
+def test_what_is_published_gives_what_was_measured(head: Any, tmp_path: Path):
+    """A file has no progressive stage, and the styles beyond it were neither trained nor looked at."""
+    generator = tiny.checkpoint(encoder=False)
+    sizes = {"trunk_width": 8, "head_width": 8, "progressive_start": 1, "progressive_every": 1, "generator": generator}
+    task = encoder_task(dataclasses.replace(PLAIN, head=head, **sizes))
+    state = {**task.init(jax.random.key(0)), "step": jnp.int32(3)}
+    assert task.evaluate
+    measured = task.evaluate(state, task.frozen, pictures())["l2"]
+    whole = task.evaluate({**state, "step": jnp.int32(99)}, task.frozen, pictures())["l2"]
+    assert np.abs(whole / measured - 1).max() > 5e-4
+    task.publish(state, tmp_path / "best")
+    x = pictures()["source"]
+    made = rs.invert(rs.load(tmp_path / "best"), x, steps=2, resize_outputs=True).images
+    np.testing.assert_allclose(np.square(made - x).mean((2, 3, 4)).T, measured, rtol=5e-5)
 
 
 @pytest.mark.parametrize("parts", [1, 2])

@@ -97,7 +97,11 @@ def test_every_field_can_be_described_and_read() -> None:
         ({"delta": 1e-4}, ["delta: found 0.0001 without progressive_start"]),
         ({"progressive_start": 10}, ["progressive_start: found 10 with head backbone"]),
         ({"task": "sketch"}, ["in_channels: found 6 for task sketch, expected 1"]),
-        ({"task": "segmentation"}, ["in_channels: found 6 for task segmentation, expected another number of classes"]),
+        ({"task": "segmentation"}, ["in_channels: found 6 for task segmentation, expected the number of classes"]),
+        (
+            {"task": "segmentation", "in_channels": 1},
+            ["in_channels: found 1 for task segmentation, expected the number"],
+        ),
     ],
 )
 def test_impossible_values_are_all_named(changes: dict[str, Any], words: list[str]) -> None:

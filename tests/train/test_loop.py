@@ -385,6 +385,39 @@ def test_a_loss_that_is_not_finite(every: int, tmp_path: Path):
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["2"]
 
 
+def test_an_evaluation_that_is_not_finite_ends_the_run(tmp_path: Path):
+    task = toy.task(CONFIG)
+    broken = dataclasses.replace(
+        task, evaluate=lambda *inputs: {name: of * jax.numpy.nan for name, of in task.evaluate(*inputs).items()}
+    )
+    with pytest.raises(TrainingError, match=r"after step 3: l2/1 = nan.*the checkpoint of step 2 is kept"):
+        toy.train(CONFIG, tmp_path, task=broken)
+
+
+def test_the_latest_model_of_a_finished_run_is_made_again(copy: Path):
+    """As a run that is killed after its last checkpoint leaves it."""
+    before = runs.model(copy, "latest")
+    shutil.rmtree(copy / "latest")
+    assert toy.train(CONFIG, copy).step == 7
+    runs.assert_same(runs.model(copy, "latest"), before)
+
+
+def test_a_state_that_is_not_finite_becomes_no_model(tmp_path: Path):
+    """Although it scores well, as with a regulariser that only the next step would feel."""
+    task = toy.task(CONFIG)
+
+    def step(state: Any, frozen: Any, batch: Any) -> Any:
+        state, metrics = task.step(state, frozen, batch)
+        return {**state, "stats": jax.numpy.where(state["step"] >= 3, jax.numpy.nan, state["stats"])}, metrics
+
+    def evaluate(*inputs: Any) -> dict[str, jax.Array]:
+        return {name: jax.numpy.zeros_like(of) for name, of in task.evaluate(*inputs).items()}
+
+    with pytest.raises(TrainingError, match=r"after step 3 these arrays are not finite: \['stats'\].*step 2 is kept"):
+        toy.train(CONFIG, tmp_path, task=dataclasses.replace(task, step=step, evaluate=evaluate))
+    assert not (tmp_path / "best").exists()
+
+
 def test_a_state_that_is_not_finite_is_not_saved(tmp_path: Path):
     task = toy.task(CONFIG)
 

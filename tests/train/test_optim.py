@@ -297,7 +297,8 @@ def test_build_takes_names_and_functions():
 @pytest.mark.parametrize(
     ("optimizer", "found"),
     [
-        (optax.adam, r"fails with .*missing 1 required .*'learning_rate'"),
+        (optax.adam, r"fails with TypeError: .*missing 1 required .*'learning_rate'"),
+        (lambda: optax.losses.no, "fails with AttributeError: .*no attribute 'no'"),
         (lambda: None, "found a .* that returns None"),
     ],
 )

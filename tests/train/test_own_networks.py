@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,15 +75,16 @@ def test_the_losses_of_an_encoder_are_theirs(config: EncoderTraining):
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
-@pytest.mark.parametrize("paired", [False, True])
-def test_the_improvement_over_the_source(config: EncoderTraining, paired: bool):
-    """cos(y_hat, y) - cos(y, x), where the source x of an inversion is the target y unless the data are pairs."""
+@pytest.mark.parametrize(("paired", "task"), [(False, "inversion"), (True, "inversion"), (True, "segmentation")])
+def test_the_improvement_over_the_source(config: EncoderTraining, paired: bool, task: Any):
+    """cos(y_hat, y) - cos(y, x), where the source x of an inversion is the target y unless the data are pairs; y stands for label
+    maps, also of three classes."""
     objective, states = Objective.load(config)
-    objective = dataclasses.replace(objective, paired=paired)
+    objective = dataclasses.replace(objective, paired=paired, config=dataclasses.replace(config, task=task))
     target, source, y = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (3, 2, SIZE, SIZE, 3)), jnp.float32)
     w = jnp.zeros((2, 6, tiny.STYLE_DIM))
     found = objective.terms(states, None, Estimate(w, y), objective.aim(states, target, source), w[0], None)
-    expected = (FACE(target) * (FACE(y) - FACE(source if paired else target))).sum(-1)
+    expected = (FACE(target) * (FACE(y) - FACE(source if paired and task == "inversion" else target))).sum(-1)
     np.testing.assert_allclose(found["identity_improvement"], expected, rtol=1e-3, atol=1e-5)
 
 
