@@ -119,7 +119,7 @@ class Model:
     @property
     def inputs(self) -> Literal["photo", "sketch", "label map"]:
         """What the encoder looks at: by its channels, as pSp has 1 for sketches and one for each class of label maps. Three are a
-        photo's, unless the model was trained here on maps of three classes."""
+        photo's, unless the model was trained on maps of three classes."""
         if self.input_channels == 1:
             return "sketch"
         return "photo" if self.input_channels == 3 and self.metadata.get("task") != "segmentation" else "label map"
@@ -194,8 +194,11 @@ def invert(
     `STEP_CAPACITY` at the same batch size.
 
     Raises ValueError on a wrong shape, type or range, on steps that are no whole number of at least 1, on a model without
-    encoder or generator, on two models whose codes or geometries differ, and on a `bootstrap_from` that is not loaded.
+    encoder or generator, on two models whose codes or geometries differ, and on what is no loaded model.
     """
+    for name, one in (("model", model), ("bootstrap_from", bootstrap_from or model)):
+        if not isinstance(one, Model):
+            raise ValueError(f"{name} is {one!r}, expected a model: load it first, by `restyle_jax.load`")
     geometry, shape = model.geometry, np.shape(images)
     if len(shape) != 4 or shape[-1] != model.input_channels or 0 in shape:
         raise ValueError(
@@ -214,10 +217,6 @@ def invert(
     if bootstrap_from is None:
         return _run(model, x, model.average, steps, resize_outputs)[0]
 
-    if not isinstance(bootstrap_from, Model):
-        raise ValueError(
-            f"bootstrap_from is {bootstrap_from!r}, expected a model: load it first, by `restyle_jax.load`"
-        )
     sizes = [m.require_generator()[1].shape for m in (bootstrap_from, model)]
     if sizes[0] != sizes[1] or bootstrap_from.geometry != geometry:
         raise ValueError(
@@ -256,7 +255,8 @@ def sample(
     A seed means the z of `numpy.random.RandomState(seed)`, as in stylegan2-ada-pytorch's `generate.py`, so that the same
     seed shows the same picture there and here. `truncation_psi` pulls the first `truncation_cutoff` styles (all when None)
     towards w_avg; `label` is a class index, for conditional generators. Raises ValueError without a generator, without
-    seeds, on a cutoff that is no whole number from 0, or on a missing, superfluous or unknown label.
+    seeds, on a seed that is no whole number from 0 to 2^32 - 1, on a cutoff that is no whole number from 0, or on a missing,
+    superfluous or unknown label.
     """
     generator, w_avg = model.require_generator()
     classes = generator.config.label_dim
@@ -267,7 +267,8 @@ def sample(
         needs = f"a label from 0 to {classes - 1}" if classes else "no label"
         raise ValueError(f"{model.name} needs {needs} (--class), got {label}")
     cutoff = None if truncation_cutoff is None else _count("truncation_cutoff", truncation_cutoff, 0)
-    z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in seeds]).astype(np.float32)
+    numbers = [_count("seed", seed, 0) for seed in seeds]
+    z = np.stack([np.random.RandomState(seed).randn(generator.config.z_dim) for seed in numbers]).astype(np.float32)
     labels = None if label is None else jnp.repeat(jax.nn.one_hot(jnp.array([label]), classes), len(seeds), axis=0)
     return _sample(*model.generator_parts, z, labels, w_avg, truncation_psi, cutoff)
 

@@ -138,6 +138,9 @@ def test_wrong_arguments_are_named(model: rs.Model):
     for cutoff in (2.5, -1):
         with pytest.raises(ValueError, match=f"truncation_cutoff is {cutoff}, expected a whole number of at least 0"):
             rs.sample(model, [0], truncation_cutoff=cutoff)
+    for seed in (None, -1, 1.5, [1, 2]):
+        with pytest.raises(ValueError, match=r"seed is .*, expected a whole number of at least 0"):
+            rs.sample(model, [0, seed])  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="no seeds given"):
         rs.generate(model, [])
     with pytest.raises(ValueError, match=r"needs no label \(--class\), got 1"):
@@ -146,6 +149,8 @@ def test_wrong_arguments_are_named(model: rs.Model):
         rs.invert(dataclasses.replace(model, encoder=None), photos())
     with pytest.raises(ValueError, match="has no generator"):
         rs.generate(dataclasses.replace(model, generator=None), [0])
+    with pytest.raises(ValueError, match="model is 'avatars64/psp', expected a model: load it first"):
+        rs.invert("avatars64/psp", photos())  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="bootstrap_from is 'avatars64/psp', expected a model: load it first"):
         rs.invert(model, photos(), bootstrap_from="avatars64/psp")
     with pytest.raises(ValueError, match="bootstrapping needs two models of the same shape"):

@@ -13,7 +13,7 @@ from restyle_jax.checkpoints import sizes, style_transformer
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.checkpoints.native import flattened
 from restyle_jax.checkpoints.obstacles import Format, obstacles
-from restyle_jax.checkpoints.opts import CARS, official_name
+from restyle_jax.checkpoints.opts import CARS, DATA_SETS, official_name
 from restyle_jax.convert import engine, torch_file
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.convert.tables import stylegan as stylegan_tables
@@ -30,14 +30,6 @@ CODE = {
     "rosinality": "rosinality",
     "idinvert": "idinvert_pytorch",
     "genforce": "genforce",
-}
-
-# What pSp calls the data sets of its image-to-image tasks.
-DATA_SETS = {
-    "sketch": "celebs_sketch_to_face",
-    "segmentation": "celebs_seg_to_face",
-    "super_resolution": "celebs_super_resolution",
-    "frontalise": "ffhq_frontalize",
 }
 
 # How idinvert_pytorch truncates; genforce takes it as arguments.
@@ -194,19 +186,17 @@ def _opts(model: Model, stated: dict[str, Any]) -> dict[str, Any]:
     data_set = str(kept.get("dataset_type", ""))
     if ("cars" in data_set) != (model.geometry == CARS):
         data_set = ""
-    usual = "cars_encode" if model.geometry == CARS else DATA_SETS.get(str(model.metadata.get("task")), "ffhq_encode")
+    task = {"sketch": "sketch", "label map": "segmentation"}.get(model.inputs, str(model.metadata.get("task")))
+    usual = "cars_encode" if model.geometry == CARS else DATA_SETS.get(task, "ffhq_encode")
     channels = model.require_encoder().config.in_channels
-    defaults = {
-        "start_from_latent_avg": True,
-        "learn_in_w": False,
-        "label_nc": 0 if channels in (3, 6) else channels,  # sketches and label maps
-        "device": "cuda:0",
-        "checkpoint_path": None,
-    }
+    defaults = {"device": "cuda:0", "checkpoint_path": None}
     facts = {
         "dataset_type": data_set or usual,
         "input_nc": channels,
+        "label_nc": 0 if model.inputs == "photo" else channels,
         "output_size": model.require_generator()[0].config.resolution,
+        "start_from_latent_avg": True,  # codes are offsets from the latent_avg of the file, if that is zero, too
+        "learn_in_w": False,  # which has a row for each style
     }
     return {**defaults, **kept, **facts, **stated}
 

@@ -113,7 +113,7 @@ class _Loader:
 
     def model(self, encoder_type: str | None) -> Model:
         contents, parts = self.contents, {}
-        geometry, absolute = Geometry(), False
+        geometry, absolute, task = Geometry(), False, None
         if contents.generator is not None:
             config, table = sizes.generator(contents, self.file)
             parts["generator"] = self.part("generator", config, table)
@@ -123,7 +123,7 @@ class _Loader:
                 )
             if contents.encoder is not None:
                 settings = self.settings(config, encoder_type)
-                geometry, absolute = settings.geometry, settings.absolute
+                geometry, absolute, task = settings.geometry, settings.absolute, settings.task
                 parts["encoder"] = self.part("encoder", *self.encoder(settings, config.num_styles))
         if contents.discriminator is not None:
             parts["discriminator"] = self.part("discriminator", *sizes.discriminator(contents, self.file))
@@ -134,7 +134,7 @@ class _Loader:
             **networks,
             w_avg=self.w_avg(networks["generator"], absolute) if "generator" in networks else None,
             geometry=geometry,
-            metadata=self.metadata(),
+            metadata=self.metadata(task),
             name=self.file,
         )
 
@@ -214,9 +214,10 @@ class _Loader:
         shape = (max(len(rows), config.num_styles), config.w_dim)
         return jnp.array(np.broadcast_to(rows, shape)[: config.num_styles], jnp.float32)
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self, task: str | None) -> dict[str, Any]:
         contents = self.contents
         entries = {"source": Path(self.file).name, "kind": contents.kind, "step": contents.step, "opts": contents.opts}
+        entries["task"] = task
         return {name: opts.json_able(value) for name, value in entries.items() if value is not None}
 
     def warn(self, sentence: str) -> None:

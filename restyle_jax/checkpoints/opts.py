@@ -15,6 +15,14 @@ OLD_CARS_HEADS, OLD_CARS_STYLES = 18, 16
 
 CARS = Geometry(height=192, width=256, top=32)
 
+# What pSp calls the data sets of its image-to-image tasks.
+DATA_SETS = {
+    "sketch": "celebs_sketch_to_face",
+    "segmentation": "celebs_seg_to_face",
+    "super_resolution": "celebs_super_resolution",
+    "frontalise": "ffhq_frontalize",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
@@ -36,13 +44,14 @@ class Settings:
     """What the tensors cannot say.
 
     progressive: whether the heads are offsets from the first one (e4e).
-    geometry: how the images are cut. absolute: whether codes are added to nothing, in place of w_avg.
+    geometry: how the images are cut. absolute: whether codes are added to nothing, in place of w_avg. task: see `task_of`.
     warnings: one sentence for each option that is missing or contradicts the tensors.
     """
 
     progressive: bool
     geometry: Geometry
     absolute: bool
+    task: str | None
     warnings: tuple[str, ...]
 
 
@@ -50,6 +59,16 @@ def official_name(trunk: str, pyramid: bool, progressive: bool) -> str | None:
     """The official class with this trunk and head, or None if there is none."""
     head = ("fpn_progressive" if progressive else "fpn") if pyramid else ("progressive" if progressive else "backbone")
     return next((name for name, parts in OFFICIAL.items() if parts == (head, trunk)), None)
+
+
+def task_of(options: Mapping[str, Any], channels: int) -> str | None:
+    """What an encoder with so many input channels was trained for, by our name; None if the options do not say that it was one of
+    pSp's image-to-image tasks. Three channels may be those of three classes of labels."""
+    if channels == 3 == options.get("label_nc"):
+        return "segmentation"
+    task = next((task for task, name in DATA_SETS.items() if name == options.get("dataset_type")), None)
+    guided = {"sketch": channels == 1, "segmentation": channels not in (1, 3, 6)}
+    return task if guided.get(task or "", channels in (3, 6)) else None
 
 
 def is_progressive(encoder_type: Any) -> bool:
@@ -84,7 +103,8 @@ def reconcile(
     absolute = options.get("start_from_latent_avg") is False and not has_latent_avg and facts.in_channels != 6
     if options.get("start_from_latent_avg") is False and has_latent_avg and facts.in_channels != 6:
         warnings.append("has opts.start_from_latent_avg=False, but also a latent_avg: it is used")
-    return Settings(progressive, CARS if "cars" in data_set else Geometry(), absolute, tuple(warnings))
+    geometry, task = CARS if "cars" in data_set else Geometry(), task_of(options, facts.in_channels)
+    return Settings(progressive, geometry, absolute, task, tuple(warnings))
 
 
 def not_of_that_type(file: str, found: str, encoder_type: str) -> CheckpointError:
@@ -147,6 +167,12 @@ def _check_sizes(options: Mapping[str, Any], facts: Facts, warnings: list[str]) 
         stated = options.get(name)
         if stated is not None and actual is not None and stated != actual:
             warnings.append(f"has opts.{name}={stated!r}, but its tensors say {actual}")
+    channels, classes = facts.in_channels, options.get("label_nc")
+    if classes is not None and classes not in {3: (0, 3), 6: (0,)}.get(channels, (channels,)):
+        taken = "photos" if channels in (3, 6) else "sketches" if channels == 1 else f"label maps of {channels} classes"
+        warnings.append(
+            f"has opts.label_nc={classes!r}, but an encoder with {channels} input channels: it is taken for one of {taken}"
+        )
 
 
 def _check_heads(options: Mapping[str, Any], heads: int, facts: Facts, warnings: list[str], file: str) -> None:

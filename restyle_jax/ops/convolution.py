@@ -20,7 +20,8 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 def convolve(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
     """Cross-correlation of x [B, H, W, I] with kernel [h, w, I, O]; `pads` is ((top, bottom), (left, right)).
 
-    It and its two gradients are declared as the derivatives of each other: reverse mode only, any number of times.
+    It and its two gradients are declared as the derivatives of each other: reverse mode only, any number of times (but, with
+    JAX 0.10, only once through a `lax.scan` over a whole generator).
     """
     return _plain(strides, pads, x, kernel)
 

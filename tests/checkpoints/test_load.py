@@ -9,7 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 
 import restyle_jax as rs
+from restyle_jax.checkpoints.export import restyle_tree, write_torch
 from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.checkpoints.opts import task_of
 from restyle_jax.refine import Geometry
 from tests import official, tiny
 
@@ -134,6 +136,43 @@ def test_absolute_codes_start_from_zero(file: Path):
     with pytest.warns(UserWarning, match="start_from_latent_avg=False"):
         model = rs.load(file)
     assert not np.asarray(model.require_generator()[1]).any()
+    assert rs.inspect(file)["missing"] == []
+
+
+def test_options_that_are_exported_say_what_the_model_does(file: Path):
+    """Although those of the file said otherwise."""
+    stated = {"start_from_latent_avg": False, "learn_in_w": True}
+    official.write(file, official.checkpoint("GradualStyleEncoder", opts=stated))
+    with pytest.warns(UserWarning, match="but also a latent_avg: it is used"):
+        model = rs.load(file)
+    found = restyle_tree(model)["opts"]
+    assert found["start_from_latent_avg"] is True and found["learn_in_w"] is False
+
+
+def test_three_channels_may_be_labels(tmp_path: Path, file: Path):
+    model = load(file, official.checkpoint("GradualStyleEncoder", opts={"label_nc": 3}))
+    assert model.inputs == "label map" and model.metadata["task"] == "segmentation"
+    assert load(file, official.checkpoint("GradualStyleEncoder", opts={"label_nc": 0})).inputs == "photo"
+    write_torch(tmp_path / "b.pt", restyle_tree(model), overwrite=False)
+    again = rs.load(tmp_path / "b.pt")
+    assert again.inputs == "label map"
+    rs.save(again, tmp_path / "own")
+    assert rs.load(tmp_path / "own").inputs == "label map"
+
+
+@pytest.mark.parametrize(
+    ("data_set", "channels", "task"),
+    [
+        ("celebs_super_resolution", 3, "super_resolution"),
+        ("ffhq_frontalize", 3, "frontalise"),
+        ("celebs_sketch_to_face", 1, "sketch"),
+        ("celebs_seg_to_face", 19, "segmentation"),
+        ("celebs_seg_to_face", 6, None),
+        ("ffhq_encode", 6, None),
+    ],
+)
+def test_tasks_that_options_name(data_set: str, channels: int, task: str | None):
+    assert task_of({"dataset_type": data_set}, channels) == task
 
 
 @pytest.mark.parametrize(
@@ -142,6 +181,7 @@ def test_absolute_codes_start_from_zero(file: Path):
         ({"output_size": 1024}, "opts.output_size=1024"),
         ({"stylegan_size": 256}, "opts.stylegan_size=256"),
         ({"input_nc": 3}, "opts.input_nc=3"),
+        ({"label_nc": 6}, "opts.label_nc=6, but an encoder with 6 input channels: it is taken for one of photos"),
         ({"n_styles": 18}, "opts.n_styles=18"),
         ({"encoder_type": "BackboneEncoder"}, "opts.encoder_type='BackboneEncoder'"),
         ({"encoder_type": "GradualStyleEncoder"}, "opts.encoder_type='GradualStyleEncoder'"),
