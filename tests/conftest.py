@@ -44,6 +44,7 @@ OPTIMISED = (
     "ops/test_layers.py::test_compiled_gradients_equal_those_of_single_operations",
     "parity",
     "train/test_coach.py",
+    "train/test_encoder.py::test_memory_does_not_grow_with_the_number_of_steps",  # which is compiled sooner then
 )
 
 # Begun first, so that no worker is left alone with them at the end.

@@ -21,7 +21,7 @@ from restyle_jax.train.programs import Programs, Progress, compile_programs, sta
 from restyle_jax.train.signals import StopRequests
 from restyle_jax.train.task import State, Task
 from restyle_jax.train.trainer import Arrays, Outcome, TestBatches, Trainer, TrainingBatches
-from restyle_jax.train.workdir import locked, refuse_others, refuse_unusable, replace_text
+from restyle_jax.train.workdir import locked, refuse_others, refuse_unusable, remove_unfinished, replace_text
 
 
 def fit(
@@ -82,6 +82,7 @@ def fit(
         state, record = found or (None, {"step": 0, "batches": 0, "best": None, "averages": None, "evaluated": True})
         best = tuple(record["best"]) if record["best"] else None
         if state is not None:
+            distributed.together(functools.partial(remove_unfinished, workdir))
             tell(f"continuing after step {record['step']} of {run.max_steps}, batch {record['batches']}")
         if record["step"] >= run.max_steps and record["evaluated"]:
             if not (workdir / "latest").exists():  # the run was killed after its last checkpoint

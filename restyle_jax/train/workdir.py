@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import jax
 
 from restyle_jax.checkpoints.config_file import CONFIG
 from restyle_jax.checkpoints.native import WEIGHTS
+from restyle_jax.convert.writing import SCRATCH
 from restyle_jax.train import distributed
 from restyle_jax.train.agreement import IDENTITY
 from restyle_jax.train.errors import TrainingError
@@ -133,6 +135,12 @@ def _of_a_run(file: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.keys() >= IDENTITY
+
+
+def remove_unfinished(workdir: Path) -> None:
+    """Remove models that a killed process had begun to publish in the folder of a run."""
+    for scratch in workdir.glob(f"{SCRATCH}*"):
+        shutil.rmtree(scratch, ignore_errors=True)  # room, no more
 
 
 @contextlib.contextmanager

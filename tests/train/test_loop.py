@@ -397,9 +397,11 @@ def test_an_evaluation_that_is_not_finite_ends_the_run(tmp_path: Path):
 def test_the_latest_model_of_a_finished_run_is_made_again(copy: Path):
     """As a run that is killed after its last checkpoint leaves it."""
     before = runs.model(copy, "latest")
-    shutil.rmtree(copy / "latest")
+    (copy / ".restyle-abc").mkdir()
+    (copy / "latest").rename(copy / ".restyle-abc" / "new")
     assert toy.train(CONFIG, copy).step == 7
     runs.assert_same(runs.model(copy, "latest"), before)
+    assert not list(copy.glob(".restyle*"))
 
 
 def test_a_state_that_is_not_finite_becomes_no_model(tmp_path: Path):
