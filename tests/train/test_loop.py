@@ -416,7 +416,8 @@ def test_a_state_that_is_not_finite_becomes_no_model(tmp_path: Path):
         return {name: jax.numpy.zeros_like(of) for name, of in task.evaluate(*inputs).items()}
 
     with pytest.raises(TrainingError, match=r"after step 3 these arrays are not finite: \['stats'\].*step 2 is kept"):
-        toy.train(CONFIG, tmp_path, task=dataclasses.replace(task, step=step, evaluate=evaluate))
+        unseen = dataclasses.replace(CONFIG, image_every=50)
+        toy.train(unseen, tmp_path, task=dataclasses.replace(task, step=step, evaluate=evaluate))
     assert not (tmp_path / "best").exists()
 
 
