@@ -7,6 +7,7 @@ from typing import Any
 
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.nets.encoders import OFFICIAL
+from restyle_jax.nets.tasks import fits_task
 from restyle_jax.refine import Geometry
 
 # e4e's file for cars has a head for each style of a 1024-px generator, and a 512-px generator; its own inference script
@@ -66,9 +67,8 @@ def task_of(options: Mapping[str, Any], channels: int) -> str | None:
     pSp's image-to-image tasks. Three channels may be those of three classes of labels."""
     if channels == 3 == options.get("label_nc"):
         return "segmentation"
-    task = next((task for task, name in DATA_SETS.items() if name == options.get("dataset_type")), None)
-    guided = {"sketch": channels == 1, "segmentation": channels not in (1, 3, 6)}
-    return task if guided.get(task or "", channels in (3, 6)) else None
+    named = (task for task, name in DATA_SETS.items() if name == options.get("dataset_type"))
+    return next((task for task in named if fits_task(channels, task)), None)
 
 
 def is_progressive(encoder_type: Any) -> bool:
@@ -99,12 +99,17 @@ def reconcile(
     if not isinstance(data_set, str):
         warnings.append("has no opts.dataset_type: square 256 x 256 images are assumed; cars would need 192 x 256")
         data_set = ""
-    # ReStyle always adds the average; a plain pSp or e4e encoder that was trained without it has stored none.
-    absolute = options.get("start_from_latent_avg") is False and not has_latent_avg and facts.in_channels != 6
-    if options.get("start_from_latent_avg") is False and has_latent_avg and facts.in_channels != 6:
+    absolute = without_average(options, facts.in_channels)
+    if absolute and has_latent_avg:
         warnings.append("has opts.start_from_latent_avg=False, but also a latent_avg: it is used")
     geometry, task = CARS if "cars" in data_set else Geometry(), task_of(options, facts.in_channels)
-    return Settings(progressive, geometry, absolute, task, tuple(warnings))
+    return Settings(progressive, geometry, absolute and not has_latent_avg, task, tuple(warnings))
+
+
+def without_average(options: Mapping[str, Any], channels: int) -> bool:
+    """Whether an encoder with so many input channels was trained without the average, and its file ought to have none; ReStyle
+    always adds it."""
+    return options.get("start_from_latent_avg") is False and channels != 6
 
 
 def not_of_that_type(file: str, found: str, encoder_type: str) -> CheckpointError:

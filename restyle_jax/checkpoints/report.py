@@ -96,9 +96,8 @@ def report_on(tree: Any, format: str, file: str) -> dict[str, Any]:
         add("editor", _describe_editor(config), table)
     average = contents.average
     options = opts.json_able(contents.opts or {})
-    single_pass = contents.encoder is not None and networks["encoder"]["in_channels"] != 6
-    absolute = single_pass and options.get("start_from_latent_avg") is False  # its codes are offsets from nothing
-    if generator is not None and average is None and not absolute:
+    needless = contents.encoder is not None and opts.without_average(options, networks["encoder"]["in_channels"])
+    if generator is not None and average is None and not needless:
         missing.append("latent_avg")
     if contents.encoder is not None:
         missing += [f"opts.{name}" for name in NEEDED_OPTS[contents.kind] if name not in options]

@@ -28,7 +28,7 @@ from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.model import Model
 from restyle_jax.nets.identity import IdentityNetwork
 from restyle_jax.nets.small_perceptual import PerceptualNetwork
-from restyle_jax.train.checks import fits_task
+from restyle_jax.nets.tasks import fits_task
 
 PRODUCTS = ("metrics.json",)
 PEAK = 4.0  # square of the range of values, which is 2

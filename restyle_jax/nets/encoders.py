@@ -176,10 +176,11 @@ class Encoder(nnx.Module):
         first = 0
         for heads in every:
             if heads is not None:
-                for weights in (heads.linear.kernel, heads.linear.bias):
-                    kept = first + jnp.arange(len(weights[...])) <= stage
-                    weights[...] = jnp.where(kept.reshape(-1, *[1] * (weights[...].ndim - 1)), weights[...], 0)
-                first += len(heads.linear.bias[...])
+                kernel, bias = heads.linear.kernel, heads.linear.bias
+                kept = first + jnp.arange(len(bias[...])) <= stage
+                kernel[...] *= kept[:, None, None]
+                bias[...] *= kept[:, None]
+                first += len(kept)
 
     def pyramid_styles(self, fine: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
         """The last three maps of the trunk -> [B, K, style_dim]; each level is enlarged and added to the next finer one."""

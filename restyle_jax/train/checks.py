@@ -1,6 +1,7 @@
 """What is wrong with a training configuration that can be said without opening a file."""
 
 from restyle_jax import zoo
+from restyle_jax.nets.tasks import CHANNELS, fits_task
 from restyle_jax.train import fields
 from restyle_jax.train.config import EncoderTraining, Run
 
@@ -24,7 +25,6 @@ AT_LEAST = {
 AT_MOST = {"seed": 2**63 - 1}
 LARGEST = 2**31 - 1  # of all other whole numbers, which devices count with 32 bits
 LOSSES = ("l2", "lpips", "identity", "moco", "l2_crop", "lpips_crop")
-CHANNELS = {"sketch": (1,), "frontalise": (6, 3), "super_resolution": (6, 3), "inversion": (6, 3)}
 FACE_SIZE = 256
 
 
@@ -113,8 +113,3 @@ def _contradictions(config: EncoderTraining) -> list[str]:
         )
         wrong.append(f"in_channels: found {config.in_channels} for task {config.task}, expected {expected}")
     return wrong
-
-
-def fits_task(channels: int, task: str) -> bool:
-    """Whether an encoder with so many input channels can be one for a task: label maps have one for each class, ReStyle 6."""
-    return channels in CHANNELS[task] if task in CHANNELS else channels not in (1, 6)

@@ -85,8 +85,8 @@ def fit(
             distributed.together(functools.partial(remove_unfinished, workdir))
             tell(f"continuing after step {record['step']} of {run.max_steps}, batch {record['batches']}")
         if record["step"] >= run.max_steps and record["evaluated"]:
-            if not (workdir / "latest").exists():  # the run was killed after its last checkpoint
-                distributed.together(functools.partial(task.publish, state, workdir / "latest"))
+            # The run may have been killed between its last checkpoint and this.
+            distributed.together(functools.partial(task.publish, state, workdir / "latest"))
             return Outcome(record["step"], best)
 
         batches = stack.enter_context(contextlib.closing(open_train(record["batches"])))

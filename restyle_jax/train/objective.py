@@ -93,9 +93,8 @@ class Objective:
             if name in self.graphs:
                 network = self.network(name, states)
                 of_target = network(target)
-                same = self.config.task in ("sketch", "segmentation") or (
-                    self.config.task == "inversion" and not self.paired
-                )
+                task = self.config.task
+                same = task in ("sketch", "segmentation") or (task == "inversion" and not self.paired)
                 features[name] = (of_target, of_target if same else network(source))
         return jax.lax.stop_gradient(Aim(target, perceived, features))
 

@@ -214,9 +214,8 @@ class Trainer:
         score = values[self.task.best]
         if self.best and score >= self.best[0]:
             return False
-        self.checkpoints.checksums(
-            self.step, self.progress.state
-        )  # an earlier finite model is worth more, whatever this one scores
+        # An earlier model that is finite is worth more, whatever this one scores.
+        self.checkpoints.checksums(self.step, self.progress.state)
         self.best = (score, self.step)
         self.publish("best")
         return True
