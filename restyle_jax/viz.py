@@ -174,7 +174,9 @@ def _cell(picture: np.ndarray | None, height: int, width: int) -> Image.Image:
 def _write(
     figure: Image.Image, text: str, x: int, y: int, font: ImageFont.FreeTypeFont, colour: Colour, anchor: str, room: int
 ) -> None:
-    """Draw one line of text, its middle replaced by dots where it is longer than `room` pixels."""
+    """Draw one line of text, its middle replaced by dots where it is longer than `room` pixels, and escapes for what the font,
+    Pillow's own, does not have."""
+    text = "".join(c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     shown = text
     kept = len(text)
     while kept > 1 and font.getlength(shown) > room:

@@ -56,6 +56,16 @@ def test_long_captions_stay_inside() -> None:
     assert (figure[:, :MARGIN] == 255).all() and (figure[:, -MARGIN:] == 255).all()
 
 
+def test_captions_of_letters_that_the_font_lacks() -> None:
+    """They are escaped, and not all drawn as the same box; what is no letter does not break the line."""
+
+    def caption(name: str) -> bytes:
+        return picture_grid([""], [GridRow(name, [square(10, 200)])], 200, 200).tobytes()
+
+    assert caption("ä\n.png") == caption("\\xe4\\n.png")
+    assert len({caption(name) for name in ("ä", "ö", "文", "\udcff", "a")}) == 5
+
+
 def test_too_many_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="2 pictures for 1 columns"):
         picture_grid([""], [GridRow("a", [square(1), square(2)])], CELL, CELL)

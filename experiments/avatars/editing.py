@@ -57,7 +57,7 @@ MODELS = {
     "editor": ("editor-hair", "the network for edits by reference"),
 }
 REQUIRED = ("generator", "attributes")
-PRODUCTS = ("tables.md", "results.json", "editability.svg", "strips", "directions")
+PRODUCTS = re.compile(r"tables\.md|results\.json|editability\.svg|strips/.+\.png|directions/.+\.npz")
 
 T = TypeVar("T")
 

@@ -49,7 +49,7 @@ def impossible(file: str, reason: object) -> CheckpointError:
         file,
         found=f"tensors of sizes that do not make a network ({reason})",
         expected="one of the supported architectures",
-        remedy="use `restyle inspect` to see what the file holds",
+        remedy="check where the file comes from; one that was cut or assembled by hand lacks tensors",
     )
 
 

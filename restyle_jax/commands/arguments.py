@@ -81,7 +81,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
     """Declare --output and --overwrite."""
     command.add_argument("--output", required=True, type=path, metavar="DIR", help="a new folder, or one to continue")
     command.add_argument(
-        "--overwrite", action="store_true", help="replace earlier results of restyle in DIR (never other files)"
+        "--overwrite", action="store_true", help="replace earlier results of restyle in DIR (files of other names stay)"
     )
 
 

@@ -46,12 +46,13 @@ what it writes into DIR:
   strips/                        for each photo: input, reconstruction, all strengths
   morphs/                        with --morph, for each photo a GIF, there and back
   latents.npz                    key: photo name; value: the edited codes, float32
-                                 [strengths, K, 512], or [strengths, channels] in S space;
+                                 [strengths, K, D], or [strengths, channels] in S space;
                                  references follow one another
   metrics.json                   how much the edit changed, see below; settings, versions
 
 Photos are inverted first, as `restyle invert` does. A latents.npz of `restyle invert` saves
-that; the last step of each photo is taken.
+that; the last step of each photo is taken (of a latents.npz of `restyle edit`, the last
+strength).
 
 Changes are measured by the networks that are given: --attributes reads them off pictures,
 --classifier off codes, --identity-weights compares faces. --attribute names the one that is

@@ -21,11 +21,13 @@ from restyle_jax.jobs.workdir import model_in
 
 INVERT = """\
 what it writes into DIR:
-  steps/1/ ... steps/N/   the reconstruction after each step: <photo name>.png
+  steps/1/ ... steps/N/   the reconstruction after each step, the --bootstrap-steps first:
+                          <photo name>.png
   latents.npz             key: photo name with extension; value: float32 [N, K, D], of K
                           styles (D is 512 in all official files)
-  metrics.json            L2 to the input per photo and step, at the encoder's size; settings,
-                          versions, device, seconds;
+  metrics.json            L2 to the input per photo and step, at the encoder's size and not
+                          clipped to [-1, 1] as saved pictures are; settings, versions,
+                          device, seconds;
                           numbers that are not finite are null, and no part of means
   grid.png                one row per photo: input, average image, steps 1 ... N
                           (long folders go on in grid_2.png, ..., up to 8 pages)

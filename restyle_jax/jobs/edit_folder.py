@@ -1,5 +1,6 @@
 """Edit photos, or codes of photos, into a folder: pictures of every strength, strips, morphs, codes and what was changed."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from restyle_jax.model import Model
 from restyle_jax.ops.images import to_bytes
 from restyle_jax.viz import GridRow, picture_grid, there_and_back
 
-PRODUCTS = ("strength_*", "strips", "morphs", "latents.npz", "metrics.json")
+PRODUCTS = re.compile(r"(strength_-?\d[\d.e+-]*|strips)/.+\.png|morphs/.+\.gif|latents\.npz|metrics\.json", re.DOTALL)
 STRIP_CELL = 256
 MORPH_SIDE, MORPH_FRAMES, MORPH_MILLISECONDS = 512, 24, 50
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.folder import ImageError, Photo, batches, file_checksum, list_photos, photo_reader
-from data_pipelines.npz import UNREADABLE, finite_in_float32, load
+from data_pipelines.npz import UNREADABLE, finite_in_float32, load_archive
 from restyle_jax import checkpoints, zoo
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs.options import load_model
@@ -167,12 +167,9 @@ def _names(path: Path) -> list[str]:
 
 def _archive(path: Path) -> np.lib.npyio.NpzFile:
     try:
-        file = load(path)
-        if isinstance(file, np.lib.npyio.NpzFile):
-            return file
+        return load_archive(path)
     except UNREADABLE as error:
         raise _unfit(path, getattr(error, "strerror", None) or str(error)) from error
-    raise _unfit(path, "a single array")
 
 
 def _unfit(path: Path, found: str, expected: str = "a latents.npz of `restyle invert`") -> CheckpointError:

@@ -89,15 +89,20 @@ class EditOptions:
     def identity(self) -> dict[str, Setting]:
         """The same with hashes of the files: two runs may share an output folder only if these agree.
 
-        Raises CheckpointError if the checkpoint or a file of the edit cannot be read.
+        Raises CheckpointError if the checkpoint, a file of the edit or a network that measures cannot be read.
         """
-        for file, expected in self.request.files.items():
+        judges = {
+            self.attributes: "an attribute network",
+            self.classifier: "a latent classifier",
+            self.identity_weights: "a face network",
+        }
+        named = self.request.files | {file: expected for file, expected in judges.items() if file}
+        for file, expected in named.items():
             if not file.exists():
                 raise CheckpointError.explain(
                     file, found="no such file", expected=expected, remedy="check the path and its ending"
                 )
-        files = [self.checkpoint, *self.request.files]
-        return {**self.description(), "files": " ".join(fingerprint(file) for file in files)}
+        return {**self.description(), "files": " ".join(map(fingerprint, [self.checkpoint, *named]))}
 
 
 def strength_text(strength: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from data_pipelines.npz import UNREADABLE
+from data_pipelines.npz import UNREADABLE, load_archive
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 
 
@@ -37,7 +37,7 @@ class EditRecords:
         self._files: dict[str, Path] = {}
         for path in sorted(self._place.glob("*.npz")):
             try:
-                with np.load(path) as file:
+                with load_archive(path) as file:
                     edited = Edited(**json.loads(str(file["about"])))
             except UNREADABLE:
                 continue
@@ -72,7 +72,7 @@ class EditRecords:
     def codes(self, name: str) -> np.ndarray:
         """The edited codes of a finished photo. Raises OutputError if they are damaged."""
         try:
-            with np.load(self._files[name]) as file:
+            with load_archive(self._files[name]) as file:
                 return file["codes"]
         except UNREADABLE as error:
             raise OutputError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from restyle_jax.nets.identity import IdentityNetwork
 from restyle_jax.nets.small_perceptual import PerceptualNetwork
 from restyle_jax.nets.tasks import fits_task
 
-PRODUCTS = ("metrics.json",)
+PRODUCTS = re.compile(r"metrics\.json")
 PEAK = 4.0  # square of the range of values, which is 2
 FLOOR = 1e-10  # of the squared error, so that the PSNR of equal pictures is a number (106 dB)
 

@@ -1,5 +1,6 @@
 """Measure how good the pictures of a generator are: against a data set, and along the paths between its codes."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from restyle_jax.nets.generators import Generator
 from restyle_jax.nets.perceptual import LPIPS, SMALLEST
 from restyle_jax.viz import GridRow, picture_grid
 
-PRODUCTS = ("metrics.json", "samples.png")
+PRODUCTS = re.compile(r"metrics\.json|samples\.png")
 SHEET_SIDE = 8
 SHEET_CELL = 256
 SHEET_SEED = 0  # whatever the seed of the metrics, so that sheets of different generators compare

@@ -1,6 +1,7 @@
 """Generate pictures of seeds into a folder."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from restyle_jax.model import generate
 from restyle_jax.ops.images import to_bytes
 from restyle_jax.viz import GridRow, picture_grid
 
-PRODUCTS = ("seed[0-9]*.png", "sheet.png", "settings.json")
+PRODUCTS = re.compile(r"seed\d{4,}\.png|sheet\.png|settings\.json")
 SHEET_COLUMNS = 8
 SHEET_PICTURES = 64
 SHEET_CELL = 256

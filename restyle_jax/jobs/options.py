@@ -66,6 +66,8 @@ def fingerprint(path: Path) -> str:
             digest.update(names.encode("utf-8", "surrogateescape"))
         for part in parts:
             size = part.stat().st_size
+            if not part.is_file():  # opening a named pipe would wait for a writer
+                raise OSError("something that is not a regular file")
             digest.update(str(size).encode())
             last = max(size - FINGERPRINT_PIECE_BYTES, 0)
             with part.open("rb") as file:

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import zipfile
@@ -184,11 +185,18 @@ class OutputFolder:
                 "repeat the same settings to continue, or add --overwrite to replace those results."
             )
 
-    def clear(self, products: Sequence[str]) -> None:
-        """Remove earlier results (glob patterns relative to the folder) and everything remembered about them."""
-        for pattern in products:
-            for path in self.root.glob(pattern):
-                _remove(path)
+    def clear(self, products: re.Pattern[str]) -> None:
+        """Remove earlier results, files whose path in the folder is matched, and everything remembered about them."""
+        for path, folders, files in os.walk(self.root, topdown=False):
+            place = Path(path)
+            if place.is_relative_to(self.work):
+                continue
+            results = [name for name in files if products.fullmatch((place / name).relative_to(self.root).as_posix())]
+            for name in results:
+                (place / name).unlink()
+            if (results or folders) and place != self.root:
+                with suppress(OSError):  # what is not empty is kept
+                    place.rmdir()
         for path in self.work.iterdir():
             if path.name != "lock":
                 _remove(path)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from data_pipelines.npz import UNREADABLE
+from data_pipelines.npz import UNREADABLE, load_archive
 from restyle_jax.jobs.outputs import OutputError, OutputFolder
 
 
@@ -71,11 +71,11 @@ class Records:
 
     def _read(self) -> None:
         for path in sorted(self._batches.glob("*.npz")):
-            with np.load(path) as batch:
+            with load_archive(path) as batch:
                 about = json.loads(str(batch["about"]))
             self._add(path, [Inverted(**photo) for photo in about["photos"]], Timing(**about["timing"]))
         if self._count:
-            with np.load(self._sum_file(self._count - 1)) as file:
+            with load_archive(self._sum_file(self._count - 1)) as file:
                 self.change_sum = file["sum"]
 
     def _add(self, path: Path, photos: Sequence[Inverted], timing: Timing) -> None:
@@ -127,7 +127,7 @@ class Records:
         for name in sorted(self.inverted):
             path, row = self._place[name]
             if path != opened:
-                with np.load(path) as batch:
+                with load_archive(path) as batch:
                     opened, codes = path, batch["latents"]
             yield name, codes[row]
 

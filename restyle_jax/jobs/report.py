@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from restyle_jax.jobs.records import Records
 from restyle_jax.ops.images import shown, to_bytes
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
-PRODUCTS = ("steps", "latents.npz", "metrics.json", "grid.png", "grid_[0-9]*.png", "change.png", "change.npz")
+PRODUCTS = re.compile(r"steps/\d+/.+\.png|latents\.npz|metrics\.json|grid(_\d+)?\.png|change\.(png|npz)", re.DOTALL)
 """Everything that an inversion job puts into its folder, as glob patterns."""
 
 # A page of the grid holds as many rows as fit into these, so that its memory is bounded and image viewers can open it.

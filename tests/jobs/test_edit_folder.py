@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -311,6 +312,8 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
     refused(CheckpointError, r"text\.npz: found contents that cannot.*expected a latents\.npz", tmp_path / "text.npz")
     (tmp_path / "text.npz").write_text("")
     refused(CheckpointError, r"text\.npz: found No data left", tmp_path / "text.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    refused(CheckpointError, r"pipe\.npz: found a named pipe", tmp_path / "pipe.npz")
     with pytest.raises(OutputError, match="given together with other inputs"):
         edit_folder([inverted, inverted], tmp_path / "out", options(direction))
     mine = tmp_path / "mine"
@@ -318,6 +321,21 @@ def test_requests_that_do_not_fit(tmp_path: Path, inverted: Path, direction: Pat
     (mine / "a.txt").write_text("mine")
     with pytest.raises(OutputError, match="files that restyle did not make"):
         run(inverted, mine, options(direction))
+
+
+@pytest.mark.parametrize("network", ["attributes", "classifier", "identity_weights"])
+def test_results_of_different_judges_are_not_mixed(network: str, tmp_path: Path, direction: Path):
+    """A run in training replaces its network under the same name."""
+    file = tmp_path / "network.safetensors"
+    asked = options(direction, **{network: file})
+    file.write_bytes(b"one")
+    first = asked.identity()
+    assert asked.identity() == first
+    file.write_bytes(b"two")
+    assert {key for key, value in asked.identity().items() if value != first[key]} == {"files"}
+    file.unlink()
+    with pytest.raises(CheckpointError, match=r"network\.safetensors: found no such file"):
+        asked.identity()
 
 
 def test_archives_that_hold_no_codes_of_photos(tmp_path: Path):

@@ -461,6 +461,10 @@ def test_other_files_beside_our_format_do_not_matter(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == "543a9feaf9d7d825"
     (tmp_path / "config.json").write_text("[]")
     assert fingerprint(tmp_path) != "543a9feaf9d7d825"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe: found something that is not a regular file"):
+        fingerprint(tmp_path / "pipe")
+    (tmp_path / "pipe").unlink()
 
 
 def test_other_folders_are_known_by_all_their_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -116,10 +117,18 @@ def test_clear_removes_products_only(tmp_path: Path) -> None:
         folder.start(SETTINGS)
         folder.write_png(folder.root / "steps" / "1" / "a.png", np.zeros((2, 2, 3), np.uint8))
         folder.write_json(folder.root / "metrics.json", {})
-        (folder.root / "mine.txt").write_text("")
-        folder.clear(("steps", "metrics.json"))
+        folder.write_png(folder.root / "steps" / "2" / "sub" / "a.png", np.zeros((2, 2, 3), np.uint8))
+        for mine in ("mine.txt", "steps/2/notes.txt", "mine/metrics.json", "metrics.json.old"):
+            (folder.root / mine).parent.mkdir(exist_ok=True)
+            (folder.root / mine).write_text("")
+        (folder.root / "empty").mkdir()
+        folder.clear(re.compile(r"steps/\d/.+\.png|metrics\.json"))
         assert folder.saved_settings() is None
-        assert {path.name for path in folder.root.iterdir()} == {".restyle", "mine.txt"}
+        found = {path.relative_to(folder.root).as_posix() for path in folder.root.rglob("*")}
+        assert {name for name in found if not name.startswith(".restyle")} == {
+            *("mine", "mine/metrics.json", "mine.txt", "metrics.json.old", "empty"),
+            *("steps", "steps/2", "steps/2/notes.txt"),
+        }
         folder.start(SETTINGS)
 
 
@@ -144,10 +153,11 @@ def test_records_survive_and_ignore_what_was_not_committed(tmp_path: Path) -> No
 
         again.commit([inverted("d")], codes[:1], change, TIMING)
         np.testing.assert_array_equal(Records(folder).change_sum, 4 * change)
-        for content in (b"PK damaged", b""):
+        for content in (b"PK damaged", b"", b"junk"):
             (folder.work / "batches" / "00000001.npz").write_bytes(content)
-            with pytest.raises(OutputError, match="record of finished photos is damaged"):
+            with pytest.raises(OutputError, match="record of finished photos is damaged") as caught:
                 Records(folder)
+            assert "pickle" not in str(caught.value)
 
 
 def test_output_names() -> None:
