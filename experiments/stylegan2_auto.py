@@ -18,10 +18,11 @@ from restyle_jax.train.stylegan_config import StyleGANTraining
 DEVICES = 1
 
 
-def config(resolution: int = 256) -> StyleGANTraining:
-    """The settings for pictures of this size."""
+def config(resolution: int = 256, batch_size: int | None = None) -> StyleGANTraining:
+    """The settings for pictures of this size. Those of the regularisers stay if another batch size is given, as in the source."""
     # fits into the memory of a device, and no more than 64
-    batch = max(min(DEVICES * min(4096 // max(resolution, 1), 32), 64), DEVICES)
+    usual = max(min(DEVICES * min(4096 // max(resolution, 1), 32), 64), DEVICES)
+    batch = max(batch_size or usual, 1)
     return StyleGANTraining(
         resolution=resolution,
         channel_base=32768 if resolution >= 512 else 16384,
@@ -29,11 +30,11 @@ def config(resolution: int = 256) -> StyleGANTraining:
         batch_size=batch,
         max_steps=25_000_000 // batch,
         learning_rate=0.002 if resolution >= 1024 else 0.0025,
-        r1=0.0002 * resolution**2 / batch,
-        ema_kimg=batch * 10 / 32,
+        r1=0.0002 * resolution**2 / usual,
+        ema_kimg=usual * 10 / 32,
         ema_ramp=0.05,
-        stddev_group=min(batch // DEVICES, 4),
-        stddev_block=batch // DEVICES,
+        stddev_group=min(usual // DEVICES, 4),
+        stddev_block=max(batch // DEVICES, 1),
         augment="bgc",
         dtype="bfloat16",
     )

@@ -82,7 +82,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "e4e_cars": {**E4E_OTHERS, **CAR},
     "e4e_church": E4E_OTHERS,
     "e4e_horse": E4E_OTHERS,
-    "style_transformer_ffhq": TRANSFORMER,
+    "style_transformer_ffhq": {**TRANSFORMER, "test_batch_size": 8},
     # The weight of MoCo is documented nowhere; the trunk is that of faces for every domain.
     "style_transformer_cars": {**TRANSFORMER, **CAR, "identity": 0, "moco": 0.5},
     "restyle_style_transformer_ffhq": {
@@ -197,6 +197,9 @@ def test_automatic_settings_follow_the_table(
     assert own == dataclasses.replace(config, r1=7.0)
     assert (config.batch_size, config.stddev_group, config.stddev_block) == (batch, 4, batch // devices)
     assert (config.r1, config.ema_kimg) == pytest.approx((gamma, half_life), rel=1e-4)
+    larger = read_experiment(tmp_path / "edited.py", {"resolution": resolution, "batch_size": 12 * devices})
+    kept = {"batch_size": 12 * devices, "stddev_block": 12, "max_steps": 25_000_000 // (12 * devices)}
+    assert larger == dataclasses.replace(config, **kept)
     with pytest.raises(TrainingError, match="resolution: found 0, expected"):
         read_experiment(tmp_path / "edited.py", {"resolution": 0})
 

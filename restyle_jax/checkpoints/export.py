@@ -211,7 +211,7 @@ def _warn_of_differences(model: Model, format: Format) -> None:
         _warn(model, f"clamps activations at {config.conv_clamp}; the official code does not, where one is larger")
     if isinstance(model.encoder, StyleTransformer) and format == "style_transformer":
         theirs, ours = (flat_arrays(network.mapping) for network in (model.encoder, model.require_generator()[0]))
-        if any(not path not in ours or not np.array_equal(theirs[path], ours[path]) for path in theirs):
+        if any(path not in ours or not np.array_equal(theirs[path], ours[path]) for path in theirs):
             _warn(
                 model,
                 "has a mapping network in its encoder and one in its generator; the file has room for the first one only",

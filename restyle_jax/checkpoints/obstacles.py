@@ -7,6 +7,7 @@ from restyle_jax.checkpoints.opts import CARS, official_name
 from restyle_jax.checkpoints.style_transformer import OFFICIAL_TOKENS
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
+from restyle_jax.nets.encoders import COARSE, MIDDLE
 from restyle_jax.nets.generators import GeneratorConfig
 from restyle_jax.nets.style_based import channel_widths
 from restyle_jax.nets.style_transformer import StyleTransformerConfig
@@ -47,6 +48,10 @@ def _restyle_obstacles(model: Model) -> list[str]:
     }
     if official_name(encoder.trunk, encoder.pyramid, encoder.progressive) is None:
         reasons.append(f"a {encoder.head} head on a {encoder.trunk} trunk, for which there is no official class")
+    if encoder.head == "fpn" and encoder.num_styles < COARSE + MIDDLE:
+        reasons.append(
+            f"{encoder.num_styles} styles, of which the official feature pyramid takes {COARSE + MIDDLE} or more"
+        )
     if encoder.head == "fpn_progressive":
         fixed["input channels of Encoder4Editing"] = (encoder.in_channels, 3)
     return reasons + _differing(fixed)

@@ -20,7 +20,8 @@ from restyle_jax.nets.resnet import ResNet
 
 ExtraChannels = Literal["normal", "zero", "copy", "fresh"]
 
-FIRST_KERNEL = "trunk.input_layer.conv.kernel"
+INPUT_LAYER = "trunk.input_layer."
+FIRST_KERNEL = INPUT_LAYER + "conv.kernel"
 
 
 def load_trunk(
@@ -36,7 +37,7 @@ def load_trunk(
     encoder: gives the config and every parameter outside of the trunk; it is not changed.
     extra_channels: what the input layer has for channels that the file lacks (ReStyle's fourth to sixth): standard normal
         numbers as upstream, drawn from `key` (default `jax.random.key(0)`); zeros; or copies of the file's channels. "fresh"
-        keeps the encoder's own first kernel instead of the file's, for inputs that are no photos (sketches, label maps).
+        keeps the encoder's own input layer instead of the file's, for inputs that are no photos (sketches, label maps).
     Returns a new encoder. Raises CheckpointError if the file holds another trunk, lists tensors that do not fit.
     """
     container = reader.read(zoo.resolve(path), verify=True)
@@ -91,7 +92,7 @@ def _with_arrays(
 
     def replaced(path: tuple[object, ...], variable: nnx.Variable) -> nnx.Variable:
         name = ".".join(map(str, path))
-        if name not in arrays or (name == FIRST_KERNEL and extra_channels == "fresh"):
+        if name not in arrays or (extra_channels == "fresh" and name.startswith(INPUT_LAYER)):
             return variable
         array = arrays[name]
         if name == FIRST_KERNEL:

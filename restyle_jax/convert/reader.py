@@ -76,8 +76,8 @@ class Container:
     Attributes:
         path: the file.
         format: its container format.
-        tree: nested dicts, lists and tuples of numpy arrays, numbers, strings, bytes and None. OrderedDict and
-            EasyDict have become dict, Namespace objects the dict of their attributes, sets lists, slices and
+        tree: nested dicts, lists and tuples of numpy arrays, numbers, strings, bytes and None. OrderedDict,
+            Counter and EasyDict have become dict, Namespace objects the dict of their attributes, sets lists, slices and
             ranges tuples, paths, devices and dtypes strings. Arrays are read-only views in the element type of
             the file (bfloat16 as `ml_dtypes.bfloat16`), in torch's layout. A network of an NVlabs pickle is a dict
             {"class_name", "init_args", "init_kwargs", "modules": {path: class name}, "attributes": {path: plain

@@ -12,7 +12,7 @@ from restyle_jax.convert.records import Call, Guard, Name, Persistent, checked_k
 from restyle_jax.convert.storage import Storage, StridedView, as_array, whole
 
 _DEEPEST = 50  # networks and options stay below 20; five Python frames each
-_DICTIONARIES = ("collections.OrderedDict", "collections.defaultdict", "dnnlib.util.EasyDict")
+_DICTIONARIES = ("collections.OrderedDict", "collections.defaultdict", "collections.Counter", "dnnlib.util.EasyDict")
 
 Lookup = Callable[[Any], "Storage | StridedView"]
 Rules = Mapping[str, Callable[["Rebuilder", Call], Any]]
@@ -104,7 +104,7 @@ class Rebuilder:
 
 
 def pairs_of(value: Any) -> list[tuple[Any, Any]]:
-    """The items of a dict, however it was pickled: plain, OrderedDict, defaultdict or EasyDict; not yet plain.
+    """The items of a dict, however it was pickled: plain, OrderedDict, defaultdict, Counter or EasyDict; not yet plain.
 
     Python 2 gave OrderedDict its items as one argument, a list of lists.
     """

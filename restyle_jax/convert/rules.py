@@ -184,6 +184,7 @@ def _persistent_class(r: Rebuilder, call: Call) -> dict[str, Any]:
 RULES: Rules = {
     "collections.OrderedDict": _dictionary,
     "collections.defaultdict": _dictionary,
+    "collections.Counter": _dictionary,  # of torch's MultiStepLR
     "dnnlib.util.EasyDict": _dictionary,
     "argparse.Namespace": _attributes,
     "types.SimpleNamespace": _attributes,

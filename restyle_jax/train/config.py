@@ -79,7 +79,8 @@ class EncoderTraining(Run):
     discriminator_learning_rate, r1, r1_every, pool_size: latent discriminator (in use if `adversarial` is not 0).
     discriminator_codes: show it the encoder's codes as they are used ("absolute"), or as ReStyle's code does without w_avg
         ("upstream", to reproduce the published schedule).
-    optimizer: "ranger", "adam", or (in an experiment file) a function that returns an optax transformation.
+    optimizer: "ranger", "adam", or (in an experiment file) a function that returns an optax transformation, which has its own
+        learning rate: `learning_rate` and `decay_from` do not concern it, and it is not logged.
     decay_from: the step from which the learning rate falls, as half a cosine, to 0 at `max_steps`; None keeps it constant.
     train_generator: also train the synthesis network. (No gradient reaches the mapping network, which W+ codes bypass; a Style
         Transformer has one of its own, which is always trained.)

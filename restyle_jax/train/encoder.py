@@ -49,6 +49,10 @@ class EncoderTrainer:
         freed = 1 + (step - config.progressive_start) // config.progressive_every
         return jnp.clip(jnp.where(step < config.progressive_start, 0, freed), 0, self.encoder_config.num_styles - 1)
 
+    def last_stage(self, state: State) -> jax.Array | None:
+        """The stage of the training step that led to this state, at which it is measured and published."""
+        return self.stage(jnp.maximum(state["step"] - 1, 0))
+
     def networks(self, params: State, stats: nnx.State, frozen: Frozen) -> tuple[ImageEncoder, Generator]:
         generator = [params["generator"]] if "generator" in params else []
         return (
@@ -205,8 +209,6 @@ class EncoderTrainer:
         config = self.config
         source, target = batch["source"], batch["target"]
         following, key_z, key_discriminator, key_gradient = jax.random.split(state["key"], 4)
-        rate = optim.learning_rate(config)
-        rate = rate(state["step"]) if callable(rate) else rate
         metrics = {}
         if self.discriminator is not None:
             z = jax.random.normal(key_z, (len(source), self.z_dim))
@@ -229,9 +231,12 @@ class EncoderTrainer:
             steps = self.drawn_steps(keys[0])
             (gradient, stats), means = jax.lax.scan(accumulate, (zeros, state["stats"]), (*split, keys))
             means = {name: value.mean(0) for name, value in means.items()}
-        state = self.update({**state, "stats": stats, "key": following}, gradient)
         metrics |= {**means, "gradient_norm": optax.tree.norm(gradient)}
-        return state, {**metrics, "learning_rate": jnp.float32(rate)}
+        if not callable(config.optimizer):  # whose rate is its own affair
+            rate = optim.learning_rate(config)
+            metrics["learning_rate"] = jnp.float32(rate(state["step"]) if callable(rate) else rate)
+        state = self.update({**state, "stats": stats, "key": following}, gradient)
+        return state, metrics
 
     def update(self, state: State, gradient: State) -> State:
         """The state after one update of the encoder (and generator) with this gradient."""
@@ -260,7 +265,7 @@ class EncoderTrainer:
 
     def trace(self, state: State, frozen: Frozen, batch: Batch) -> tuple[dict[str, jax.Array], jax.Array]:
         params = self.evaluated(state)
-        stage = self.stage(state["step"])
+        stage = self.last_stage(state)
         judge = self.judge(state)
         aim = self.objective.aim(frozen["losses"], batch["target"], batch["source"])
 

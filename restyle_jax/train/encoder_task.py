@@ -45,7 +45,7 @@ def encoder_task(config: EncoderTraining, *, paired: bool = False) -> Task:
 
     def publish(state: State, directory: Path) -> None:
         encoder, generator = trainer.networks(trainer.evaluated(state), state["stats"], frozen)
-        if isinstance(encoder, Encoder) and (stage := trainer.stage(state["step"])) is not None:
+        if isinstance(encoder, Encoder) and (stage := trainer.last_stage(state)) is not None:
             encoder.end_at(stage)  # as it was trained and measured; a file has no stage
         metadata = {
             **model.metadata,

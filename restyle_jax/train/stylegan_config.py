@@ -124,6 +124,6 @@ def problems(config: StyleGANTraining) -> list[str]:
         if part % block or block % min(config.stddev_group, block):
             wrong.append(
                 f"stddev_group and stddev_block: {part} pictures in a batch (or a part of it) do not divide into blocks of {block} "
-                f"and these into groups of {config.stddev_group}"
+                f"and these into groups of {config.stddev_group}; change batch_size or stddev_block (none: the whole batch)"
             )
     return wrong

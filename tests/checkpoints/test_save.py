@@ -261,6 +261,15 @@ def test_encoder4editing_sees_three_channels(head: Any, channels: int, refused: 
     assert not any("no official class" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize(("head", "side", "refused"), [("fpn", 16, True), ("fpn", 32, False), ("backbone", 16, False)])
+def test_the_feature_pyramid_of_pSp_takes_seven_styles(head: Any, side: int, refused: bool):
+    model = rs.load(tiny.checkpoint(resolution=side))
+    styles = model.require_generator()[0].config.num_styles
+    sizes = EncoderConfig(head, "irse50", num_styles=styles, in_channels=6, style_dim=32, width=16, head_convs=1)
+    reasons = obstacles(dataclasses.replace(model, encoder=structure(Encoder, sizes)), "restyle")
+    assert any(reason.startswith("6 styles, of which") for reason in reasons) == refused
+
+
 def test_unknown_format(generator: rs.Model, tmp_path: Path):
     with pytest.raises(ValueError, match="format is 'onnx'"):
         rs.export_torch(generator, tmp_path / "a.pt", format="onnx")  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,7 @@
 """Style Transformer checkpoints: official file -> ours -> official file, what is said about them, and what is refused."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def test_the_file_that_is_written_at_full_size(tmp_path: Path):
     model = load(tmp_path, tree)
     assert model.generator is not None and model.w_avg is not None
     np.testing.assert_array_equal(model.w_avg, tree["latent_avg"][:4])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*mapping network")  # both are the same
+        rs.export_torch(model, tmp_path / "same.pt", "style_transformer")
     for layer in model.generator.mapping.layers:
         layer.kernel[...] = layer.kernel[...] + 1
     with pytest.warns(UserWarning, match="the file has room for the first one only"):

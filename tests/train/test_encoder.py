@@ -107,6 +107,7 @@ def test_everything_at_once():
     const = [np.asarray(state["params"]["generator"]["synthesis"]["const"][...]) for state in states]
     assert (const[0] != const[1]).any()
     for a, b in itertools.pairwise(states):
+        assert trainer.last_stage(b) == trainer.stage(a["step"])  # what is measured is what was trained
         expected = jax.tree.map(lambda old, new: 0.5 * old + 0.5 * new, a["ema"], b["params"])
         assert max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), expected, b["ema"]))) < 1e-6
 
@@ -200,7 +201,8 @@ def test_micro_batches_average_the_gradients_of_their_parts():
     split = dataclasses.replace(trainer, config=dataclasses.replace(config, micro_batches=2, optimizer=plain_descent))
     split = dataclasses.replace(split, optimizer=optim.build(split.config))
     state = {**state, "optimizer": split.optimizer.init(state["params"])}
-    after, _ = jax.jit(split.step)(state, frozen, batch)
+    after, found = jax.jit(split.step)(state, frozen, batch)
+    assert "gradient_norm" in found and "learning_rate" not in found  # which an optimizer of one's own does not tell
     gradient = jax.jit(trainer.gradient)
     first, stats, _ = gradient(state, frozen, batch["source"][::2], batch["target"][::2], jax.random.key(0))
     second, _, _ = gradient(
