@@ -12,7 +12,7 @@ import numpy as np
 from restyle_jax.checkpoints import sizes, style_transformer
 from restyle_jax.checkpoints.modules import flat_arrays
 from restyle_jax.checkpoints.native import flattened
-from restyle_jax.checkpoints.obstacles import Format, obstacles
+from restyle_jax.checkpoints.obstacles import Format, differences, is_psp, keeps_all_averages, obstacles
 from restyle_jax.checkpoints.opts import CARS, DATA_SETS, official_name
 from restyle_jax.convert import engine, torch_file
 from restyle_jax.convert.errors import CheckpointError
@@ -21,7 +21,6 @@ from restyle_jax.convert.writing import whole_file
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
 from restyle_jax.nets.encoders import Encoder
-from restyle_jax.nets.generators import GeneratorConfig
 from restyle_jax.nets.style_transformer import StyleTransformer
 
 CODE = {
@@ -60,7 +59,8 @@ def export_torch(
             remedy="keep the model in our own format, or choose another --format that can hold it",
         )
     _check_new(path, overwrite)
-    _warn_of_differences(model, format)
+    for difference in differences(model, format):
+        warnings.warn(f"{model.name} {difference}", stacklevel=2)
     make = {
         "restyle": restyle_tree,
         "style_transformer": style_transformer_tree,
@@ -162,7 +162,7 @@ def idinvert_tree(model: Model) -> dict[str, Any]:
 def genforce_tree(model: Model) -> dict[str, Any]:
     """The contents of a genforce checkpoint, as nested dicts of numpy arrays in torch's layout."""
     generator, w_avg = model.require_generator()
-    average = np.asarray(w_avg, np.float32).reshape(-1) if _keeps_all_averages(generator.config) else _single(w_avg)
+    average = np.asarray(w_avg, np.float32).reshape(-1) if keeps_all_averages(generator.config) else _single(w_avg)
     table = sizes.generator_table(generator.config, "genforce")
     return {"generator_smooth": engine.write(table, flat_arrays(generator), {stylegan_tables.AVERAGE: average})}
 
@@ -171,11 +171,6 @@ def _single(w_avg: Any) -> np.ndarray:
     """f32[K, w_dim] -> f32[w_dim]: the one row, or the mean of different ones."""
     rows = np.asarray(w_avg, np.float32)
     return rows[0] if (rows == rows[0]).all() else rows.mean(0)
-
-
-def _keeps_all_averages(config: GeneratorConfig) -> bool:
-    """Whether genforce's code has a w_avg for each style of this generator."""
-    return isinstance(config, stylegan.GeneratorConfig) and config.distinct_styles
 
 
 def _opts(model: Model, stated: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +182,7 @@ def _opts(model: Model, stated: dict[str, Any]) -> dict[str, Any]:
     if ("cars" in data_set) != (model.geometry == CARS):
         data_set = ""
     task = {"sketch": "sketch", "label map": "segmentation"}.get(model.inputs, str(model.metadata.get("task")))
-    usual = "cars_encode" if model.geometry == CARS else DATA_SETS.get(task, "ffhq_encode")
+    usual = "cars_encode" if model.geometry == CARS else (DATA_SETS if is_psp(model) else {}).get(task, "ffhq_encode")
     channels = model.require_encoder().config.in_channels
     defaults = {"device": "cuda:0", "checkpoint_path": None}
     facts = {
@@ -199,33 +194,3 @@ def _opts(model: Model, stated: dict[str, Any]) -> dict[str, Any]:
         "learn_in_w": False,  # which has a row for each style
     }
     return {**defaults, **kept, **facts, **stated}
-
-
-def _warn_of_differences(model: Model, format: Format) -> None:
-    """Say what the official code computes differently from this model, although every array has its place."""
-    discriminator, config = model.discriminator, model.require_generator()[0].config
-    if isinstance(config, stylegan.GeneratorConfig):
-        if config.final_tanh != (format == "idinvert" and config.distinct_styles):
-            _warn(model, f"needs final_tanh={config.final_tanh} in the official code, which the file does not say")
-    elif config.conv_clamp is not None:
-        _warn(model, f"clamps activations at {config.conv_clamp}; the official code does not, where one is larger")
-    if isinstance(model.encoder, StyleTransformer) and format == "style_transformer":
-        theirs, ours = (flat_arrays(network.mapping) for network in (model.encoder, model.require_generator()[0]))
-        if any(path not in ours or not np.array_equal(theirs[path], ours[path]) for path in theirs):
-            _warn(
-                model,
-                "has a mapping network in its encoder and one in its generator; the file has room for the first one only",
-            )
-    if format in ("restyle", "style_transformer") or (format == "genforce" and _keeps_all_averages(config)):
-        return
-    if discriminator is not None and discriminator.config.stddev_group != 4:
-        _warn(
-            model,
-            f"has a minibatch standard deviation over {discriminator.config.stddev_group} images; the official code takes 4",
-        )
-    if model.w_avg is not None and (np.asarray(model.w_avg) != np.asarray(model.w_avg[0])).any():
-        _warn(model, "has a different w_avg for each style; the file has room for one, and gets their mean")
-
-
-def _warn(model: Model, sentence: str) -> None:
-    warnings.warn(f"{model.name} {sentence}", stacklevel=4)

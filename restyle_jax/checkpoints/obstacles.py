@@ -1,16 +1,19 @@
-"""Why the official code could not build one of our models."""
+"""Why the official code could not build one of our models, and what it computes differently."""
 
 from collections.abc import Mapping
 from typing import Literal
 
-from restyle_jax.checkpoints.opts import CARS, official_name
+import numpy as np
+
+from restyle_jax.checkpoints.modules import flat_arrays
+from restyle_jax.checkpoints.opts import CARS, DATA_SETS, official_name
 from restyle_jax.checkpoints.style_transformer import OFFICIAL_TOKENS
 from restyle_jax.model import Model
 from restyle_jax.nets import stylegan
 from restyle_jax.nets.encoders import COARSE, MIDDLE
 from restyle_jax.nets.generators import GeneratorConfig
 from restyle_jax.nets.style_based import channel_widths
-from restyle_jax.nets.style_transformer import StyleTransformerConfig
+from restyle_jax.nets.style_transformer import StyleTransformer, StyleTransformerConfig
 from restyle_jax.refine import Geometry
 
 Format = Literal["restyle", "style_transformer", "rosinality", "idinvert", "genforce"]
@@ -29,6 +32,56 @@ def obstacles(model: Model, format: Format) -> list[str]:
         case "rosinality":
             return _rosinality_obstacles(model)
     return _stylegan_obstacles(model, format)
+
+
+def differences(model: Model, format: Format) -> list[str]:
+    """What the official code computes differently from this model, although every array has its place."""
+    discriminator, config = model.discriminator, model.require_generator()[0].config
+    found = []
+    if isinstance(config, stylegan.GeneratorConfig):
+        if config.final_tanh != (format == "idinvert" and config.distinct_styles):
+            found.append(f"needs final_tanh={config.final_tanh} in the official code, which the file does not say")
+    elif config.conv_clamp is not None:
+        found.append(f"clamps activations at {config.conv_clamp}; the official code does not, where one is larger")
+    if format in ("restyle", "style_transformer"):
+        return found + _differences_of_encoders(model)
+    if format == "genforce" and keeps_all_averages(config):
+        return found
+    if discriminator is not None and discriminator.config.stddev_group != 4:
+        found.append(
+            f"has a minibatch standard deviation over {discriminator.config.stddev_group} images; the official code takes 4"
+        )
+    if model.w_avg is not None and (np.asarray(model.w_avg) != np.asarray(model.w_avg[0])).any():
+        found.append("has a different w_avg for each style; the file has room for one, and gets their mean")
+    return found
+
+
+def _differences_of_encoders(model: Model) -> list[str]:
+    found, task = [], model.metadata.get("task")
+    if isinstance(model.encoder, StyleTransformer):
+        theirs, ours = (flat_arrays(network.mapping) for network in (model.encoder, model.require_generator()[0]))
+        if any(path not in ours or not np.array_equal(theirs[path], ours[path]) for path in theirs):
+            found.append(
+                "has a mapping network in its encoder and one in its generator; the file has room for the first one only"
+            )
+    if is_psp(model) and model.geometry == CARS:
+        found.append("takes pictures of 192 x 256, for which the official pSp has no data set")
+    if not is_psp(model) and task in DATA_SETS:
+        found.append(
+            f"was trained for {task}, for which the official code has no data set: give it pictures prepared for that"
+        )
+    return found
+
+
+def is_psp(model: Model) -> bool:
+    """Whether the official code is pixel2style2pixel: it alone has data sets for tasks besides inversion, and none of cars."""
+    encoder = model.require_encoder().config
+    return encoder.head == "fpn" and encoder.in_channels != 6
+
+
+def keeps_all_averages(config: GeneratorConfig) -> bool:
+    """Whether genforce's code has a w_avg for each style of this generator."""
+    return isinstance(config, stylegan.GeneratorConfig) and config.distinct_styles
 
 
 def _restyle_obstacles(model: Model) -> list[str]:

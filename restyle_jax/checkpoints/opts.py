@@ -65,10 +65,12 @@ def official_name(trunk: str, pyramid: bool, progressive: bool) -> str | None:
 def task_of(options: Mapping[str, Any], channels: int) -> str | None:
     """What an encoder with so many input channels was trained for, by our name; None if the options do not say that it was one of
     pSp's image-to-image tasks. Three channels may be those of three classes of labels."""
-    if channels == 3 == options.get("label_nc"):
+    classes = options.get("label_nc")
+    if channels == 3 == classes:
         return "segmentation"
     named = (task for task, name in DATA_SETS.items() if name == options.get("dataset_type"))
-    return next((task for task in named if fits_task(channels, task)), None)
+    task = next((task for task in named if fits_task(channels, task)), None)
+    return None if channels == 3 and task == "segmentation" and classes is not None else task
 
 
 def is_progressive(encoder_type: Any) -> bool:

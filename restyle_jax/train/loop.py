@@ -162,8 +162,13 @@ def _programs(task: Task, run: Run, mesh: Mesh, state: State, local: Arrays, tel
 
 def _parameters(state: State) -> str:
     """Table of everything trained, with totals in the last line."""
-    trained = state.get("params", state)
-    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(trained)}
+    parts = {"": state, **state}  # a discriminator has a part of its own
+    trained = {name: part["params"] for name, part in parts.items() if isinstance(part, dict) and "params" in part}
+    leaves = {
+        name + jax.tree_util.keystr(path): leaf
+        for name, params in (trained or {"": state}).items()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    }
     table, _ = parameter_overview.get_parameter_overview(leaves, include_stats=False).rsplit("\n", 1)
     count = sum(leaf.size for leaf in leaves.values())  # which is 1.0 for a scalar in the line that is left out
     return f"{table}\nTotal: {count:,} -- {plan.tree_bytes(leaves):,} bytes\n"

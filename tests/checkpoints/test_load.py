@@ -1,5 +1,6 @@
 """Every way in which an official file may say less, or something else, than its tensors."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from safetensors.numpy import save_file
 import restyle_jax as rs
 from restyle_jax.checkpoints.export import restyle_tree, write_torch
 from restyle_jax.checkpoints.modules import flat_arrays
-from restyle_jax.checkpoints.opts import task_of
+from restyle_jax.checkpoints.obstacles import differences
+from restyle_jax.checkpoints.opts import CARS, task_of
 from restyle_jax.refine import Geometry
 from tests import official, tiny
 
@@ -173,6 +175,32 @@ def test_three_channels_may_be_labels(tmp_path: Path, file: Path):
 )
 def test_tasks_that_options_name(data_set: str, channels: int, task: str | None):
     assert task_of({"dataset_type": data_set}, channels) == task
+
+
+def test_three_channels_are_labels_only_if_no_option_denies_it(file: Path):
+    named = {"dataset_type": "celebs_seg_to_face"}
+    assert task_of(named, 3) == task_of({**named, "label_nc": 3}, 3) == "segmentation"
+    assert task_of({**named, "label_nc": 0}, 3) is None
+    official.write(file, official.checkpoint("GradualStyleEncoder", opts={**named, "label_nc": 19}))
+    with pytest.warns(UserWarning, match="has opts.label_nc=19, .*taken for one of photos"):
+        assert rs.load(file).inputs == "photo"
+
+
+def test_data_sets_that_official_code_has(file: Path):
+    """Only pSp's has other tasks than inversion, and only the others have cars."""
+
+    def found(encoder: str, task: str, **changes: Any) -> tuple[str, list[str]]:
+        model = load(file, official.checkpoint(encoder))
+        metadata = {key: value for key, value in model.metadata.items() if key != "opts"}
+        model = dataclasses.replace(model, metadata={**metadata, "task": task}, **changes)
+        return restyle_tree(model)["opts"]["dataset_type"], differences(model, "restyle")
+
+    assert found("GradualStyleEncoder", "super_resolution") == ("celebs_super_resolution", [])
+    assert found("Encoder4Editing", "inversion") == ("ffhq_encode", [])
+    data_set, (told,) = found("Encoder4Editing", "super_resolution")
+    assert data_set == "ffhq_encode" and told.startswith("was trained for super_resolution, for which")
+    data_set, (told,) = found("GradualStyleEncoder", "inversion", geometry=CARS)
+    assert data_set == "cars_encode" and told.startswith("takes pictures of 192 x 256, for which")
 
 
 @pytest.mark.parametrize(

@@ -338,18 +338,21 @@ def test_a_dry_run_refuses_what_a_run_does(copy: Path, tmp_path: Path):
 
 
 def test_what_is_planned(tmp_path: Path):
-    """Whole numbers, also of scalars; and a frozen array that no step reads is on the device, but no part of the batch."""
+    """Whole numbers, also of scalars and of a discriminator; a frozen array that no step reads is on the device, but no part of the
+    batch."""
     task = toy.task(CONFIG)
 
     def init(key: jax.Array) -> Any:
         state = task.init(key)
         params = {**state["params"], "scale": jax.numpy.float32(1)}
-        return {**state, "params": params, "optimizer": optax.adam(CONFIG.learning_rate).init(params)}
+        judge = {"params": {"weights": jax.numpy.zeros(6)}}
+        optimizer = optax.adam(CONFIG.learning_rate).init(params)
+        return {**state, "params": params, "optimizer": optimizer, "discriminator": judge}
 
     unread = {**task.frozen, "unread": np.zeros(10**6, np.float32)}
     said: list[str] = []
     toy.train(CONFIG, tmp_path, task=dataclasses.replace(task, init=init, frozen=unread), dry_run=True, say=said.append)
-    assert said[0] == "Total: 241 -- 964 bytes"
+    assert said[0] == "Total: 247 -- 988 bytes"
     assert "frozen networks 4 MB, batch 12.3 kB," in said[2]  # 2 x 8 pictures and 8 numbers
     total = re.search(r"each device: ([\d.]+) MB", said[2])
     assert total and float(total[1]) >= 4.01, said[2]
