@@ -74,9 +74,10 @@ def _differences_of_encoders(model: Model) -> list[str]:
 
 
 def is_psp(model: Model) -> bool:
-    """Whether the official code is pixel2style2pixel: it alone has data sets for tasks besides inversion, and none of cars."""
+    """Whether the code is pixel2style2pixel's, not ReStyle's, e4e's or Style Transformer's: it alone has data sets for tasks
+    besides inversion, and none of cars."""
     encoder = model.require_encoder().config
-    return encoder.head == "fpn" and encoder.in_channels != 6
+    return encoder.in_channels != 6 and encoder.head not in ("fpn_progressive", "style_transformer")
 
 
 def keeps_all_averages(config: GeneratorConfig) -> bool:
