@@ -57,16 +57,18 @@ def differences(model: Model, format: Format) -> list[str]:
 
 
 def _differences_of_encoders(model: Model) -> list[str]:
-    found, task = [], model.metadata.get("task")
+    found = []
     if isinstance(model.encoder, StyleTransformer):
         theirs, ours = (flat_arrays(network.mapping) for network in (model.encoder, model.require_generator()[0]))
         if any(path not in ours or not np.array_equal(theirs[path], ours[path]) for path in theirs):
             found.append(
                 "has a mapping network in its encoder and one in its generator; the file has room for the first one only"
             )
-    if is_psp(model) and model.geometry == CARS:
-        found.append("takes pictures of 192 x 256, for which the official pSp has no data set")
-    if not is_psp(model) and task in DATA_SETS:
+    task = model.metadata.get("task")
+    if is_psp(model):
+        if model.geometry == CARS:
+            found.append("takes pictures of 192 x 256, for which the official pSp has no data set")
+    elif task in DATA_SETS:
         found.append(
             f"was trained for {task}, for which the official code has no data set: give it pictures prepared for that"
         )

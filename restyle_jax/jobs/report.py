@@ -21,7 +21,7 @@ from restyle_jax.ops.images import shown, to_bytes
 from restyle_jax.viz import GridRow, change_figure, picture_grid
 
 PRODUCTS = re.compile(r"steps/\d+/.+\.png|latents\.npz|metrics\.json|grid(_\d+)?\.png|change\.(png|npz)", re.DOTALL)
-"""Everything that an inversion job puts into its folder, as glob patterns."""
+"""The paths in its folder of everything that an inversion job puts there."""
 
 # A page of the grid holds as many rows as fit into these, so that its memory is bounded and image viewers can open it.
 PAGE_ROWS = 128
