@@ -163,6 +163,7 @@ def while_active(
     `update` raises ValueError without `params`, or if `active` has another structure.
     """
 
+    @jax.jit  # traced once for each shape, of which a network has few
     def one(update: jax.Array, state: Any, param: jax.Array, active: jax.Array) -> tuple[jax.Array, Any]:
         new, after = inner.update(update, state, param)
         assert isinstance(new, jax.Array)
