@@ -2,12 +2,12 @@
 
     restyle train experiments/e4e_ffhq.py --workdir runs/e4e_ffhq
 
-Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
-is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). The official code uses one GPU; which kind,
+and for how long, is not published.
 
 Expected, on the 2,824 test pictures of CelebA-HQ, by the table in the README of GANInverter: L2 0.0472, LPIPS-VGG
-0.1974, PSNR 19.67 (the table says 16.66, because it counts the peak as 2 instead of 4), ID 0.50 (by another network
-than that of the loss); of pictures rounded to bytes.
+0.1974, PSNR 19.67 (the table says 16.66, because it counts the square of the peak as 2 instead of 4), ID 0.50 (by
+another network than that of the loss); of pictures rounded to bytes.
 
 Source of the settings: omertov/encoder4editing, README "Training the e4e Encoder" and options/train_options.py; the
 README shows cars only.

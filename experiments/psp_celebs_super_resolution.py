@@ -2,8 +2,8 @@
 
     restyle train experiments/psp_celebs_super_resolution.py --workdir runs/psp_celebs_super_resolution
 
-Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
-is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). The official code uses one GPU; which kind,
+and for how long, is not published.
 
 Expected result: not published as numbers.
 

@@ -2,12 +2,12 @@
 
     restyle train experiments/psp_ffhq.py --workdir runs/psp_ffhq
 
-Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
-is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). The official code uses one GPU; which kind,
+and for how long, is not published.
 
 Expected, on the 2,824 test pictures of CelebA-HQ, by the table in the README of GANInverter: L2 0.0345, LPIPS-VGG
-0.1591, PSNR 21.04 (the table says 18.03, because it counts the peak as 2 instead of 4), ID 0.56 (by another network
-than that of the loss); of pictures rounded to bytes.
+0.1591, PSNR 21.04 (the table says 18.03, because it counts the square of the peak as 2 instead of 4), ID 0.56 (by
+another network than that of the loss); of pictures rounded to bytes.
 
 Source of the settings: eladrich/pixel2style2pixel, README "Training pSp" and options/train_options.py.
 """

@@ -2,8 +2,8 @@
 
     restyle train experiments/psp_ffhq_frontalize.py --workdir runs/psp_ffhq_frontalize
 
-Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
-is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). The official code uses one GPU; which kind,
+and for how long, is not published.
 
 Expected result: not published as numbers. The test compares with the photo itself, which is not turned to the front, so that its
 losses are no measure of this task.

@@ -2,8 +2,8 @@
 
     restyle train experiments/restyle_e4e_horse.py --workdir runs/restyle_e4e_horse
 
-Hardware: any number of devices (README.md has the cost). The official code uses one GPU; which kind, and for how long,
-is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). The official code uses one GPU; which kind,
+and for how long, is not published.
 
 Expected result: not published as numbers (the paper shows curves and pictures).
 

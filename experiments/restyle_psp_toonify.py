@@ -8,7 +8,7 @@ is not published.
 Expected result: not published as numbers (the paper shows curves and pictures).
 
 Source of the settings: eladrich/pixel2style2pixel, README "Toonify", to which the README of ReStyle refers; the kind of
-encoder is not stated there.
+encoder is not stated there. It is evaluated and saved every 1000 steps, as there are few.
 """
 
 from pathlib import Path

@@ -2,14 +2,15 @@
 
     restyle train experiments/style_transformer_cars.py --workdir runs/style_transformer_cars
 
-Hardware: any number of devices (README.md has the cost). Which the authors used, and for how long, is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). Which the authors used, and for how long, is
+not published.
 
 Expected result: no numbers are known here.
 
 Source of the settings: sapphire497/style-transformer, README "Training" and options/train_options.py; the trunk is that of
 faces, as there. Three things are ours: the weight of the similarity loss, which is documented nowhere (0.5, as for e4e's
 cars); 16 tokens, one for each style (as in the paper; the code always has 18); and the crop of the generator's black bars,
-without which the official code compares pictures of unequal size.
+without which the official code compares pictures of unequal size. Eight workers read the pictures, there the trainer itself.
 """
 
 from pathlib import Path

@@ -2,12 +2,14 @@
 
     restyle train experiments/style_transformer_ffhq.py --workdir runs/style_transformer_ffhq
 
-Hardware: any number of devices (README.md has the cost). Which the authors used, and for how long, is not published.
+Hardware: any number of devices (README.md has the cost of ReStyle-pSp). Which the authors used, and for how long, is
+not published.
 
 Expected result: no numbers are known here; the paper claims smaller errors than pSp and e4e with a sixth of pSp's parameters.
 
 Source of the settings: sapphire497/style-transformer, README "Training" and options/train_options.py. (Its training script
 does not run: it passes its loss one argument too many. The encoder with its mapping network is trained, the generator not.)
+Eight workers read the pictures, there the trainer itself.
 """
 
 from pathlib import Path

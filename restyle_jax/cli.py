@@ -94,8 +94,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
             return failed(
-                "the device ran out of memory. Use a smaller --batch-size, or --dtype bfloat16; in training also --micro-batches "
-                "or --remat."
+                "the device ran out of memory. Use a smaller --batch-size, or --dtype bfloat16; in training also --micro-batches, "
+                "and that of encoders --remat."
             )
         raise
 

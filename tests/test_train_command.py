@@ -305,6 +305,7 @@ def test_help_starts_without_jax(command: str, words: list[str]) -> None:
         (["--trunk", "resnet"], "argument --trunk: found 'resnet', expected one of irse50"),
         (["--resize-factors", "1,x"], "found '1,x', expected whole numbers with commas between them"),
         (["--flip", "yes"], "unrecognized arguments: yes"),
+        (["--flip=yes"], "argument --flip/--no-flip: takes no value, found 'yes'"),
         (["--resume", "maybe"], "invalid choice: 'maybe'"),
     ],
 )

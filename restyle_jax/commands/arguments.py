@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -43,6 +43,10 @@ class Parser(argparse.ArgumentParser):
         if self._subparsers is None:
             self._refuse_unknown(args)
         return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        # argparse's words for `--flip=true`, which it refuses.
+        super().error(message.replace("ignored explicit argument", "takes no value, found"))
 
     def _refuse_unknown(self, args: Sequence[str]) -> None:
         for argument in args:

@@ -15,7 +15,6 @@ from restyle_jax.commands.arguments import (
     prepare_jax,
     say,
 )
-from restyle_jax.jobs.outputs import OutputError
 from restyle_jax.jobs.workdir import model_in
 
 EVAL = """\
@@ -90,9 +89,6 @@ def _factors(text: str) -> tuple[int, ...]:
 
 
 def _eval(parsed: argparse.Namespace) -> int:
-    for option, task in (("resize_factors", "super_resolution"), ("label_resize", "segmentation")):
-        if getattr(parsed, option) and parsed.task != task:
-            raise OutputError(f"--{option.replace('_', '-')} is for --task {task}: leave it out, or name that task.")
     prepare_jax(parsed)
     from restyle_jax.jobs.evaluate_folder import EvalOptions, evaluate_folder
 
@@ -102,8 +98,8 @@ def _eval(parsed: argparse.Namespace) -> int:
         steps=parsed.steps,
         batch_size=parsed.batch_size,
         task=parsed.task,
-        resize_factors=parsed.resize_factors or EvalOptions.resize_factors,
-        label_resize=parsed.label_resize or EvalOptions.label_resize,
+        resize_factors=parsed.resize_factors,
+        label_resize=parsed.label_resize,
         dtype=parsed.dtype,
         lpips_net=parsed.lpips_net,
         lpips_trunk_weights=parsed.lpips_trunk_weights and model_in(parsed.lpips_trunk_weights),

@@ -23,7 +23,7 @@ from restyle_jax.checkpoints.auxiliary import load_identity, load_perceptual
 from restyle_jax.convert.errors import CheckpointError
 from restyle_jax.jobs import environment
 from restyle_jax.jobs.options import fingerprint, load_model
-from restyle_jax.jobs.outputs import OutputFolder, Setting
+from restyle_jax.jobs.outputs import OutputError, OutputFolder, Setting
 from restyle_jax.losses.reconstruction import l2
 from restyle_jax.losses.similarity import cosine_similarity
 from restyle_jax.model import Model
@@ -66,7 +66,7 @@ class EvalOptions:
     data: a prepared data set, a folder with `test/` inside, or a plain folder, all of whose pictures are test pictures.
     lpips_trunk_weights, identity_weights: the published files, or directories with networks of ours.
     task: None is the one that the model was trained for here, or else inversion.
-    resize_factors, label_resize: of super_resolution and of segmentation, see `Preparation`.
+    resize_factors, label_resize: of super_resolution and of segmentation, see `Preparation`, whose defaults None stands for.
     """
 
     checkpoint: Path
@@ -74,8 +74,8 @@ class EvalOptions:
     steps: int = 5
     batch_size: int = 4
     task: Any = None
-    resize_factors: tuple[int, ...] = Preparation.resize_factors
-    label_resize: Any = Preparation.label_resize
+    resize_factors: tuple[int, ...] | None = None
+    label_resize: Any = None
     dtype: str = "float32"
     lpips_net: Any = "alex"
     lpips_trunk_weights: Path | None = None
@@ -86,8 +86,8 @@ class EvalOptions:
     def description(self) -> dict[str, Setting]:
         """The settings that results depend on, for people to read; None for those of other tasks."""
         kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("overwrite", "batch_size")}
-        kept["resize_factors"] = ",".join(map(str, self.resize_factors)) if self.task == "super_resolution" else None
-        kept["label_resize"] = self.label_resize if self.task == "segmentation" else None
+        if self.resize_factors:
+            kept["resize_factors"] = ",".join(map(str, self.resize_factors))
         return {key: zoo.label(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
@@ -106,7 +106,7 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
     with OutputFolder.claim(output, "eval") as folder:
         networks, left_out = _networks(options)
         model = load_model(options.checkpoint, options.dtype)
-        options = dataclasses.replace(options, task=options.task or model.metadata.get("task", "inversion"))
+        options = _completed(options, model)
         identity = {**options.description(), "checkpoint": fingerprint(options.checkpoint)}
         if not options.overwrite:
             folder.expect(identity)
@@ -156,6 +156,20 @@ def evaluate_folder(output: Path, options: EvalOptions, say: Callable[[str], Non
     return metrics
 
 
+def _completed(options: EvalOptions, model: Model) -> EvalOptions:
+    """With the task, and the values that it needs. Raises OutputError for values that only another task has."""
+    task = options.task or model.metadata.get("task", "inversion")
+    chosen: dict[str, Any] = {"task": task}
+    for name, theirs in (("resize_factors", "super_resolution"), ("label_resize", "segmentation")):
+        given = getattr(options, name)
+        if task == theirs:
+            chosen[name] = given or getattr(Preparation, name)
+        elif given:
+            option = name.replace("_", "-")
+            raise OutputError(f"--{option} is for --task {theirs}, this is {task}: leave it out, or name that task.")
+    return dataclasses.replace(options, **chosen)
+
+
 def _means(images: dict[str, dict[str, list[float]]]) -> dict[str, list[float]]:
     names = next(iter(images.values()))
     return {name: np.mean([image[name] for image in images.values()], axis=0).tolist() for name in names}
@@ -186,17 +200,11 @@ def _preparation(options: EvalOptions, model: Model) -> Preparation:
             expected=f"one for task {options.task}",
             remedy="name the task that it was trained for with --task",
         )
+    values = {name: value for name in ("resize_factors", "label_resize") if (value := getattr(options, name))}
     try:
-        return Preparation(
-            options.task,
-            geometry.height,
-            geometry.width,
-            label_classes=channels,
-            resize_factors=options.resize_factors,
-            label_resize=options.label_resize,
-        )
+        return Preparation(options.task, geometry.height, geometry.width, label_classes=channels, **values)
     except ValueError as error:
-        raise ImageError(f"{options.data}: {error}.") from error
+        raise ImageError(f"{options.data}: {error}. --resize-factors names others.") from error
 
 
 def _measured(

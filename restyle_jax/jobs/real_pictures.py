@@ -31,8 +31,8 @@ def real_pictures(
         if found.shape != (size, size, 3):
             raise ImageError(
                 f"{source.name(index)}: found {found.shape[1]} x {found.shape[0]} pixels, expected {size} x {size} as the pictures "
-                "that the generator makes. Resize the pictures first, with the filter that was used for training: it changes the "
-                "numbers."
+                "that the generator makes. Remove it if it is none of the pictures; or resize them first, with the filter that was "
+                "used for training: it changes the numbers."
             )
         group.append(found)
         if len(group) == batch_size:

@@ -69,7 +69,7 @@ def _ranges(config: EncoderTraining) -> list[str]:
             f"height and top: found {config.height} rows from row {config.top} on, expected rows of a square picture of "
             f"{config.width} rows (width)"
         )
-    if config.batch_size % config.micro_batches:
+    if config.batch_size % max(config.micro_batches, 1):  # what is below 1 is named already
         wrong.append(
             f"batch_size and micro_batches: {config.batch_size} pictures do not divide into {config.micro_batches} equal parts"
         )

@@ -27,7 +27,7 @@ def expected(hint: Any, *, in_a_file: bool = False) -> str:
     if in_a_file and hint is Path:
         return 'a path such as Path("photos")'
     if get_origin(hint) is tuple:
-        return "whole numbers with commas between them"
+        return "a tuple of whole numbers such as (1, 2)" if in_a_file else "whole numbers with commas between them"
     words = {
         int: "a whole number",
         float: "a number",

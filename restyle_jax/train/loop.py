@@ -155,7 +155,7 @@ def _programs(task: Task, run: Run, mesh: Mesh, state: State, local: Arrays, tel
         )
     programs = compile_programs(task, mesh, state, batch)
     tell(_parameters(state).splitlines()[-1])
-    for line in plan.plan(programs.train, run.batch_size, state, task.frozen, batch).lines():
+    for line in plan.plan(programs.train, run.batch_size, state, task.frozen, batch).lines(vars(run)):
         tell(line)
     return programs
 

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ _LOOP = re.compile(r"\bbody=%?([\w.\-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _CALLS = re.compile(r"\b(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
+
+# The settings that save memory.
+SAVERS = {"batch_size": "a smaller batch", "micro_batches": "more micro-batches", "remat": "remat", "dtype": "bfloat16"}
 
 
 class Exchange(NamedTuple):
@@ -44,8 +48,8 @@ class Plan:
     limit: int | None
     exchanged: int
 
-    def lines(self) -> list[str]:
-        """For people."""
+    def lines(self, settings: Container[str]) -> list[str]:
+        """For people. settings: the names of those that this kind of training has."""
         kind = f"{self.platform} device" + ("s" if self.devices > 1 else "")
         text = [
             f"{self.devices} {kind} in {_count(jax.process_count(), 'process')}: batch of {self.batch_size}, "
@@ -57,9 +61,8 @@ class Plan:
         if self.devices > 1:
             text.append(f"sums over all devices: {_size(self.exchanged)} in each step")
         if self.limit and self.total > self.limit:
-            text.append(
-                "warning: this is more than the device has. Use a smaller batch, more micro-batches, remat or bfloat16."
-            )
+            savers = ", ".join(words for name, words in SAVERS.items() if name in settings)
+            text.append(f"warning: this is more than the device has. What needs less: {savers}.")
         return text
 
 

@@ -114,14 +114,16 @@ def problems(config: StyleGANTraining) -> list[str]:
         wrong.append(
             f"test_data: found {config.test_data}, expected none: a generator is compared with what it is trained on"
         )
-    part = config.batch_size // max(config.micro_batches, 1)
-    if config.batch_size % max(config.micro_batches, 1):
+    # Divisors below 1 are named already.
+    parts, group = max(config.micro_batches, 1), max(config.stddev_group, 1)
+    part = config.batch_size // parts
+    if config.batch_size % parts:
         wrong.append(
             f"batch_size and micro_batches: {config.batch_size} pictures do not divide into {config.micro_batches} equal parts"
         )
     else:
-        block = min(config.stddev_block or part, part)
-        if part % block or block % min(config.stddev_group, block):
+        block = max(min(config.stddev_block or part, part), 1)
+        if part % block or block % min(group, block):
             wrong.append(
                 f"stddev_group and stddev_block: {part} pictures in a batch (or a part of it) do not divide into blocks of {block} "
                 f"and these into groups of {config.stddev_group}; change batch_size or stddev_block (none: the whole batch)"

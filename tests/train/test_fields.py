@@ -81,7 +81,11 @@ def test_every_field_can_be_described_and_read() -> None:
             ["expected one of ranger, adam, or a function without arguments that returns one"],
         ),
         ({"flip": 1}, ["flip: found 1, expected true or false"]),
-        ({"resize_factors": [1, 2]}, ["resize_factors: found [1, 2], expected whole numbers"]),
+        (
+            {"resize_factors": [1, 2]},
+            ["resize_factors: found [1, 2], expected a tuple of whole numbers such as (1, 2)"],
+        ),
+        ({"micro_batches": 0}, ["micro_batches: found 0, expected 1 or more"]),
         ({"batch_size": 0, "l2": -1}, ["batch_size: found 0, expected 1 or more", "l2: found -1, expected 0 or more"]),
         ({"decay_from": 5, "optimizer": lambda: None}, ["decay_from: found 5 with an optimizer of your own"]),
         ({"decay_from": -1}, ["decay_from: found -1, expected 0 or more"]),

@@ -19,9 +19,12 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 
 from restyle_jax.train import sharding
 from restyle_jax.train.checkpointing import Checkpoints
+from restyle_jax.train.config import EncoderTraining
 from restyle_jax.train.errors import TrainingError
 from restyle_jax.train.logs import SMALLEST_CELL
 from restyle_jax.train.loop import Outcome
+from restyle_jax.train.plan import Plan
+from restyle_jax.train.stylegan_config import StyleGANTraining
 from restyle_jax.train.workdir import locked
 from tests.train import runs, toy
 
@@ -39,6 +42,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert said[1] == "1 cpu device in 1 process: batch of 8, 8 on each device"
     assert said[2].startswith("planned memory of each device: ") and len(said) == 3
     return folder
+
+
+def test_what_needs_less_memory_is_a_setting_of_the_task():
+    plan = Plan(1, "gpu", 8, state=2, frozen=1, batch=1, temporary=7, total=11, limit=10, exchanged=0)
+    assert plan.lines(vars(EncoderTraining()))[-1].endswith(": a smaller batch, more micro-batches, remat, bfloat16.")
+    assert plan.lines(vars(StyleGANTraining()))[-1].endswith(": a smaller batch, more micro-batches, bfloat16.")
+    assert len(dataclasses.replace(plan, limit=11).lines(vars(CONFIG))) == 2
 
 
 @pytest.fixture
