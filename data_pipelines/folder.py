@@ -95,8 +95,8 @@ def list_photos(inputs: Sequence[Path], exclude: Path | None = None) -> list[Pho
     if not found:
         places = ", ".join(str(source) for source in inputs)
         raise ImageError(
-            f"{places}: no photos found. Expected files ending in {' '.join(IMAGE_EXTENSIONS)} (searched recursively); of what "
-            "`restyle data prepare` made, give the folder that it was made from."
+            f"{places}: no photos found. Expected files ending in {' '.join(IMAGE_EXTENSIONS)} (searched recursively). What "
+            "`restyle data prepare` made has none: as --input, give the folder that it was made from."
         )
     if len(set(found.values())) < len(found):
         root = os.path.commonpath(found)

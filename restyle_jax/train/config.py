@@ -86,7 +86,7 @@ class EncoderTraining(Run):
         Transformer has one of its own, which is always trained.)
     freeze_batch_norm: keep the running statistics of `checkpoint` and normalise with them, in training as in inversion, instead of
         those of each batch, which differ from one refinement step to the next.
-    ema: decay of a moving average of the encoder, which is then evaluated and exported; None keeps none.
+    ema: decay of a moving average of what is trained, which is then evaluated and exported; None keeps none.
     remat: recompute the networks in the backward pass to save memory. dtype: in which the networks compute.
     """
 

@@ -34,11 +34,12 @@ def find(name: str) -> Entry:
     if name in _BY_NAME:
         return _BY_NAME[name]
     near = difflib.get_close_matches(name, _BY_NAME, n=3, cutoff=0.5)
+    neither = "neither a file nor the name of a model"
     raise CheckpointError.explain(
         name,
-        found="neither a file nor the name of a model",
+        found="a file, whose path is no name of a model" if os.path.exists(name) else neither,
         expected=f"a name such as {' or '.join(near or [ENTRIES[0].name])}",
-        remedy="`restyle zoo` lists all names",
+        remedy="`restyle zoo` lists all names, and `restyle inspect` says what a file is",
     )
 
 

@@ -133,6 +133,9 @@ def test_the_command(models: Path, capsys: pytest.CaptureFixture[str]):
     assert "175367323" in said and "a035c768" in said and "MIT" in said and "it is not there" in said
     assert main(["zoo", "official/resnet34"]) == 0 and "begins with 333f7ec4" in capsys.readouterr().out
     assert main(["zoo", "resnet"]) == 1 and "official/resnet" in capsys.readouterr().err
+    assert main(["zoo", str(models / "ffhq.pkl")]) == 1
+    said = capsys.readouterr().err
+    assert "found a file, whose path is no name" in said and "`restyle inspect` says what a file is" in said
     arguments = ["generate", "--checkpoint", "official/e4e-ffhq", "--output", str(models / "out"), "--seeds", "0"]
     assert main([*arguments, "--no-compilation-cache"]) == 1 and "e4e_ffhq_encode.pt" in capsys.readouterr().err
     assert not (models / "out").exists()
