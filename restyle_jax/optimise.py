@@ -6,6 +6,7 @@ on its own by Adam; one program makes `CHUNK` iterations of a whole batch.
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -106,7 +107,10 @@ def optimise(
     if len(shape) != 4 or not shape[0] or shape[1:] != (geometry.height, geometry.width, 3):
         raise ValueError(f"images have shape {shape}, expected [B, {geometry.height}, {geometry.width}, 3]")
     x = as_floats(images)
-    counts = [int(count) for count in iterations]
+    try:
+        counts = [operator.index(count) for count in iterations]
+    except TypeError as error:
+        raise ValueError(f"iterations are {iterations!r}, expected whole numbers such as [100, 500]") from error
     if not counts or counts[0] < 0 or any(b <= a for a, b in itertools.pairwise(counts)):
         raise ValueError(f"iterations are {counts}, expected ascending numbers from 0, such as [100, 500]")
     begin = w_avg if start is None else jnp.asarray(start, jnp.float32)

@@ -106,6 +106,8 @@ def test_squared_error_alone_needs_no_network(model: rs.Model, x: np.ndarray):
         ({"iterations": []}, r"iterations are \[\]"),
         ({"iterations": [3, 3]}, r"iterations are \[3, 3\], expected ascending"),
         ({"iterations": [-1]}, "expected ascending numbers from 0"),
+        ({"iterations": [2.5]}, r"iterations are \[2\.5\], expected whole numbers"),
+        ({"iterations": "3"}, "iterations are '3', expected whole numbers"),
         ({"start": np.zeros((5, 5))}, r"the start has shape \(5, 5\), expected \(6, 32\) or \(1, 6, 32\)"),
     ],
 )

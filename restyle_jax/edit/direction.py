@@ -4,6 +4,7 @@ One form for InterFaceGAN (arXiv 2005.09635), GANSpace (2004.02546), SeFa (2007.
 """
 
 import dataclasses
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -87,11 +88,14 @@ class Direction:
 def layer_numbers(layers: Layers, count: int | None = None) -> tuple[int, ...]:
     """Numbers of layers in ascending order; `count` (K, or the layers of S) is needed for "all" and bounds the others.
 
-    Raises ValueError on text of another form, no layer at all, or one beyond the last.
+    Raises ValueError on text of another form, what is no whole number, no layer at all, or one beyond the last.
     """
     if isinstance(layers, str):
         layers = list(range(count)) if layers == "all" and count is not None else _parsed(layers)
-    numbers = tuple(sorted({int(number) for number in layers}))
+    try:
+        numbers = tuple(sorted({operator.index(number) for number in layers}))
+    except TypeError as error:
+        raise ValueError(f"layers are {layers!r}, expected whole numbers from 0") from error
     if not numbers or numbers[0] < 0 or (count is not None and numbers[-1] >= count):
         last = "" if count is None else f" to {count - 1}"
         shown = ", ".join(map(str, numbers if len(numbers) < 8 else (*numbers[:3], "...", numbers[-1])))

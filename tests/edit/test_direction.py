@@ -130,6 +130,8 @@ def test_bad_strengths_modes_and_layers():
         apply(direction("W"), start, 1.0, mode="by")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"layers are \[4, 5, 6\], expected numbers from 0 to 5"):
         apply(direction("W"), start, 1.0, layers="4-6")
+    with pytest.raises(ValueError, match=r"layers are \[1\.5\], expected whole numbers from 0"):
+        apply(direction("W"), start, 1.0, layers=[1.5])  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"have no layers; those of W\+"):
         apply(direction("W", layers=(0, 1)), codes("W"), 1.0)
     pose = Direction("pose", np.eye(K, D), "W+")
