@@ -99,7 +99,7 @@ def optimise(
         progress: called with the number of iterations made since the last call.
 
     A picture's result does not depend on the others of its batch. Raises ValueError for a wrong shape, type or range, for
-    iterations that do not ascend or are negative, and on a model without generator.
+    iterations that are no whole numbers, do not ascend or are negative, and on a model without generator.
     """
     generator, w_avg = model.require_generator()
     geometry = model.geometry

@@ -44,6 +44,9 @@ DEFINITIONS = {
     "id": "cosine similarity of ArcFace IR-SE50 features of the fixed face crop, the network of the identity loss; published "
     "tables use MTCNN alignment and CurricularFace, and do not compare",
 }
+# Values of `Preparation` that only one task has.
+OF_TASK = {"resize_factors": "super_resolution", "label_resize": "segmentation"}
+
 # With networks of ours, the same names mean something else.
 OWN = {
     "lpips": (
@@ -160,7 +163,7 @@ def _completed(options: EvalOptions, model: Model) -> EvalOptions:
     """With the task, and the values that it needs. Raises OutputError for values that only another task has."""
     task = options.task or model.metadata.get("task", "inversion")
     chosen: dict[str, Any] = {"task": task}
-    for name, theirs in (("resize_factors", "super_resolution"), ("label_resize", "segmentation")):
+    for name, theirs in OF_TASK.items():
         given = getattr(options, name)
         if task == theirs:
             chosen[name] = given or getattr(Preparation, name)
@@ -200,7 +203,7 @@ def _preparation(options: EvalOptions, model: Model) -> Preparation:
             expected=f"one for task {options.task}",
             remedy="name the task that it was trained for with --task",
         )
-    values = {name: value for name in ("resize_factors", "label_resize") if (value := getattr(options, name))}
+    values = {name: getattr(options, name) for name, task in OF_TASK.items() if task == options.task}
     try:
         return Preparation(options.task, geometry.height, geometry.width, label_classes=channels, **values)
     except ValueError as error:

@@ -58,6 +58,15 @@ def out_of_range(config: Run) -> list[str]:
     ]
 
 
+def unequal_parts(config: Run) -> list[str]:
+    """A sentence if a batch of any task does not divide into its micro-batches; fewer than one are `out_of_range`."""
+    if config.micro_batches < 1 or config.batch_size % config.micro_batches == 0:
+        return []
+    return [
+        f"batch_size and micro_batches: {config.batch_size} pictures do not divide into {config.micro_batches} equal parts"
+    ]
+
+
 def _ranges(config: EncoderTraining) -> list[str]:
     wrong = []
     if config.ema is not None and not 0 < config.ema < 1:
@@ -69,11 +78,7 @@ def _ranges(config: EncoderTraining) -> list[str]:
             f"height and top: found {config.height} rows from row {config.top} on, expected rows of a square picture of "
             f"{config.width} rows (width)"
         )
-    if config.batch_size % max(config.micro_batches, 1):  # what is below 1 is named already
-        wrong.append(
-            f"batch_size and micro_batches: {config.batch_size} pictures do not divide into {config.micro_batches} equal parts"
-        )
-    return wrong
+    return wrong + unequal_parts(config)
 
 
 def _contradictions(config: EncoderTraining) -> list[str]:

@@ -114,18 +114,15 @@ def problems(config: StyleGANTraining) -> list[str]:
         wrong.append(
             f"test_data: found {config.test_data}, expected none: a generator is compared with what it is trained on"
         )
-    # Divisors below 1 are named already.
-    parts, group = max(config.micro_batches, 1), max(config.stddev_group, 1)
-    part = config.batch_size // parts
-    if config.batch_size % parts:
+    if unequal := checks.unequal_parts(config):
+        return wrong + unequal
+    if min(config.batch_size, config.micro_batches, config.stddev_group, config.stddev_block or 1) < 1:
+        return wrong  # named already, and nothing to divide by
+    part = config.batch_size // config.micro_batches
+    block = min(config.stddev_block or part, part)
+    if part % block or block % min(config.stddev_group, block):
         wrong.append(
-            f"batch_size and micro_batches: {config.batch_size} pictures do not divide into {config.micro_batches} equal parts"
+            f"stddev_group and stddev_block: {part} pictures in a batch (or a part of it) do not divide into blocks of {block} "
+            f"and these into groups of {config.stddev_group}; change batch_size or stddev_block (none: the whole batch)"
         )
-    else:
-        block = max(min(config.stddev_block or part, part), 1)
-        if part % block or block % min(group, block):
-            wrong.append(
-                f"stddev_group and stddev_block: {part} pictures in a batch (or a part of it) do not divide into blocks of {block} "
-                f"and these into groups of {config.stddev_group}; change batch_size or stddev_block (none: the whole batch)"
-            )
     return wrong
